@@ -1,0 +1,282 @@
+"""What happens to the catalogue: the one write module of this app.
+
+Every change locks the one CatalogHead row, takes the next version and writes a ProductChange in
+the same transaction. So versions commit in order, and the feed of changes is complete.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone as clock
+from stdnum import ean
+
+from catalog.models import (
+    PACK_UNITS_MAX,
+    Barcode,
+    CatalogHead,
+    Category,
+    Product,
+    ProductChange,
+)
+from inventory_project.errors import Conflict, InvalidValue
+from inventory_project.fields import (
+    GTIN_LENGTHS,
+    MONEY_PLACES,
+    clean_scanned_barcode,
+    format_money,
+    to_comparable_barcode,
+)
+from stores.principals import SYSTEM, Principal
+
+Action = ProductChange.Action
+Subject = ProductChange.Subject
+
+
+class SkuTaken(Conflict):
+    code = "sku_taken"
+    title = "Another product has this SKU"
+
+
+class CategoryNameTaken(Conflict):
+    code = "category_name_taken"
+    title = "Another category has this name"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A barcode as it is printed, and how many units one scan stands for."""
+
+    code: str
+    units: int = 1
+
+
+def clean_barcode(value: Any) -> str:
+    """Read a barcode for the catalogue: like a scan, and a GTIN must have the right check digit.
+
+    Raises InvalidValue.
+    """
+    code = clean_scanned_barcode(value)
+    if code.isdecimal() and len(code) in GTIN_LENGTHS and not ean.is_valid(code):
+        raise InvalidValue("check_digit", "has a wrong check digit")
+    return code
+
+
+def clean_units(value: Any) -> int:
+    """Read how many units a pack holds. Raises InvalidValue."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= PACK_UNITS_MAX:
+        raise InvalidValue("out_of_range", f"must be a whole number from 1 to {PACK_UNITS_MAX}")
+    return value
+
+
+@transaction.atomic
+def create_product(
+    *, by: Principal = SYSTEM, sku: str, barcodes: Sequence[Code] = (), **fields: Any
+) -> Product:
+    """Make a product and return it; `fields` are name, category (Category or None), unit, price
+    (Decimal), negative_stock, retired_at. Raises SkuTaken."""
+    product = Product(sku=sku, version=take_versions(1), **fields)
+    try:
+        with transaction.atomic():
+            product.save(force_insert=True)
+    except IntegrityError as error:
+        if Product.objects.filter(sku=sku).exists():
+            raise SkuTaken("Another product has this SKU.", pointer="/sku") from error
+        raise
+    _set_barcodes(product, barcodes)
+    _note(by, Action.CREATED, None, product)
+    return product
+
+
+@transaction.atomic
+def change_product(
+    product: Product,
+    *,
+    by: Principal = SYSTEM,
+    barcodes: Sequence[Code] | None = None,
+    **fields: Any,
+) -> Product:
+    """Change fields, and all barcodes when they are given; returns the product.
+
+    The SKU stays for ever: it is in the journals of every till. What changes nothing makes no
+    version.
+    """
+    version = take_versions(1)
+    product = Product.objects.select_for_update(of=("self",)).get(pk=product.pk)
+    before = describe_product(product)
+    for name, value in fields.items():
+        setattr(product, name, value)
+    if barcodes is not None:
+        _set_barcodes(product, barcodes)
+    if describe_product(product) == before:
+        _give_back_version()
+        return product
+    product.version = version
+    product.save()
+    _note(by, _name_action(before, product), before, product)
+    return product
+
+
+def retire_product(product: Product, *, by: Principal = SYSTEM) -> Product:
+    """Take a product out of the range: no new documents, its late events still count."""
+    if product.retired_at:
+        return product
+    return change_product(product, by=by, retired_at=clock.now())
+
+
+def restore_product(product: Product, *, by: Principal = SYSTEM) -> Product:
+    """Put a retired product back into the range."""
+    return change_product(product, by=by, retired_at=None)
+
+
+@transaction.atomic
+def create_category(*, by: Principal = SYSTEM, name: str) -> Category:
+    """Make a category and return it. Raises CategoryNameTaken."""
+    version = take_versions(1)
+    category = Category(name=name)
+    _save_category(category)
+    _note_category(by, Action.CREATED, None, category, version)
+    return category
+
+
+@transaction.atomic
+def change_category(category: Category, *, by: Principal = SYSTEM, name: str) -> Category:
+    """Rename a category; returns it. Raises CategoryNameTaken."""
+    version = take_versions(1)
+    before = describe_category(category)
+    category.name = name
+    _save_category(category)
+    _note_category(by, Action.CHANGED, before, category, version)
+    return category
+
+
+@transaction.atomic
+def retire_category(category: Category, *, by: Principal = SYSTEM) -> Category:
+    """Take a category out of use; its products keep it."""
+    if category.retired_at:
+        return category
+    version = take_versions(1)
+    before = describe_category(category)
+    category.retired_at = clock.now()
+    _save_category(category)
+    _note_category(by, Action.RETIRED, before, category, version)
+    return category
+
+
+def describe_product(product: Product) -> dict[str, Any]:
+    """The product as the feed tells it."""
+    return {
+        "sku": product.sku,
+        "name": product.name,
+        "category": product.category.name if product.category else None,
+        "unit": product.unit,
+        "price": format_money(int(Decimal(product.price).scaleb(MONEY_PLACES))),
+        "negative_stock": product.negative_stock,
+        "barcodes": [{"code": b.code, "units": b.units} for b in product.barcodes.all()],
+        "retired_at": product.retired_at.isoformat() if product.retired_at else None,
+    }
+
+
+def describe_category(category: Category) -> dict[str, Any]:
+    """The category as the feed tells it."""
+    return {
+        "name": category.name,
+        "retired_at": category.retired_at.isoformat() if category.retired_at else None,
+    }
+
+
+def take_versions(count: int) -> int:
+    """Lock the head and take `count` versions; returns the first. Held until the commit."""
+    CatalogHead.objects.get_or_create(id=1)
+    head = CatalogHead.objects.select_for_update().get(id=1)
+    head.version += count
+    head.save(update_fields=["version"])
+    return head.version - count + 1
+
+
+def current_version() -> int:
+    """The version of the catalogue a follower starts from; 0 for an empty one."""
+    return CatalogHead.objects.filter(id=1).values_list("version", flat=True).first() or 0
+
+
+def _give_back_version() -> None:
+    head = CatalogHead.objects.get(id=1)
+    head.version -= 1
+    head.save(update_fields=["version"])
+
+
+def make_barcodes(product: Product, codes: Iterable[Code]) -> list[Barcode]:
+    """Unsaved barcode rows, each comparable code once; the first mention wins."""
+    rows: dict[str, Barcode] = {}
+    for code in codes:
+        comparable = to_comparable_barcode(code.code)
+        rows.setdefault(
+            comparable,
+            Barcode(product=product, code=code.code, comparable=comparable, units=code.units),
+        )
+    return list(rows.values())
+
+
+def _set_barcodes(product: Product, codes: Iterable[Code]) -> None:
+    wanted = make_barcodes(product, codes)
+    existing = [(b.code, b.units) for b in product.barcodes.all()]
+    if existing != [(b.code, b.units) for b in wanted]:
+        product.barcodes.all().delete()
+        Barcode.objects.bulk_create(wanted)
+
+
+def _name_action(before: dict[str, Any], product: Product) -> str:
+    if before["retired_at"] is None and product.retired_at is not None:
+        return Action.RETIRED
+    if before["retired_at"] is not None and product.retired_at is None:
+        return Action.RESTORED
+    return Action.CHANGED
+
+
+def _note(by: Principal, action: str, before: dict[str, Any] | None, product: Product) -> None:
+    make_change(by, action, before, product).save(force_insert=True)
+
+
+def make_change(
+    by: Principal, action: str, before: dict[str, Any] | None, product: Product
+) -> ProductChange:
+    """The unsaved change that tells what became of a product."""
+    return ProductChange(
+        version=product.version,
+        subject=Subject.PRODUCT,
+        subject_id=product.pk,
+        key=product.sku,
+        action=action,
+        before=before,
+        after=describe_product(product),
+        actor_id=by.actor_id,
+        device_id=by.device_id,
+    )
+
+
+def _note_category(
+    by: Principal, action: str, before: dict[str, Any] | None, category: Category, version: int
+) -> None:
+    ProductChange.objects.create(
+        version=version,
+        subject=Subject.CATEGORY,
+        subject_id=category.pk,
+        key=category.name,
+        action=action,
+        before=before,
+        after=describe_category(category),
+        actor_id=by.actor_id,
+        device_id=by.device_id,
+    )
+
+
+def _save_category(category: Category) -> None:
+    try:
+        with transaction.atomic():
+            category.save()
+    except IntegrityError as error:
+        if Category.objects.filter(name=category.name).exclude(pk=category.pk).exists():
+            raise CategoryNameTaken("Another category has this name.", pointer="/name") from error
+        raise

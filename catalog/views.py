@@ -1,0 +1,188 @@
+"""Doors to the catalogue: `/api/catalog/`, and what a till asks first: `/api/stores/current/`."""
+
+from django.conf import settings
+from django.utils import timezone as clock
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers, status, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from catalog import editing
+from catalog.filters import CategoryFilter, ProductFilter
+from catalog.models import Category, Product, ProductChange
+from catalog.serializers import (
+    CategorySerializer,
+    ProductChangeSerializer,
+    ProductSerializer,
+)
+from inventory_project.api import refuse_unknown_parameters
+from inventory_project.errors import NotFound
+from inventory_project.paging import KeysetPagination, read_after, read_limit
+from stores.permissions import ReadsAllHeadOfficeWrites, principal_of
+from stores.serializers import StoreSerializer
+
+
+class ProductViewSet(viewsets.GenericViewSet[Product]):
+    permission_classes = [ReadsAllHeadOfficeWrites]
+    serializer_class = ProductSerializer
+    filterset_class = ProductFilter
+    pagination_class = KeysetPagination
+    page_order = ("sku",)
+    page_parameters = ("limit", "cursor")
+    lookup_field = "sku"
+    queryset = Product.objects.select_related("category").prefetch_related("barcodes")
+
+    @extend_schema(summary="Products; or the one a barcode means")
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(ProductSerializer(page, many=True).data)
+
+    @extend_schema(summary="One product")
+    def retrieve(self, request: Request, sku: str) -> Response:
+        return Response(ProductSerializer(self._find(sku)).data)
+
+    @extend_schema(summary="Add a product", responses={201: ProductSerializer})
+    def create(self, request: Request) -> Response:
+        sent = ProductSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        product = editing.create_product(by=principal_of(request), **sent.validated_data)
+        answer = ProductSerializer(self._find(product.sku)).data
+        return Response(answer, status=status.HTTP_201_CREATED)
+
+    @extend_schema(summary="Change a product; barcodes are replaced as a whole")
+    def partial_update(self, request: Request, sku: str) -> Response:
+        product = self._find(sku)
+        sent = ProductSerializer(product, data=request.data, partial=True)
+        sent.is_valid(raise_exception=True)
+        fields = {n: v for n, v in sent.validated_data.items() if n != "sku"}
+        editing.change_product(product, by=principal_of(request), **fields)
+        return Response(ProductSerializer(self._find(sku)).data)
+
+    @extend_schema(summary="Take out of the range; late events still count", request=None)
+    def retire(self, request: Request, sku: str) -> Response:
+        editing.retire_product(self._find(sku), by=principal_of(request))
+        return Response(ProductSerializer(self._find(sku)).data)
+
+    def _find(self, sku: str) -> Product:
+        product = self.get_queryset().filter(sku=sku).first()
+        if product is None:
+            raise NotFound("There is no such product.")
+        return product
+
+
+class CategoryViewSet(viewsets.GenericViewSet[Category]):
+    permission_classes = [ReadsAllHeadOfficeWrites]
+    serializer_class = CategorySerializer
+    filterset_class = CategoryFilter
+    pagination_class = KeysetPagination
+    page_order = ("name",)
+    page_parameters = ("limit", "cursor")
+    lookup_field = "name"
+    queryset = Category.objects.all()
+
+    @extend_schema(summary="Categories")
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(CategorySerializer(page, many=True).data)
+
+    @extend_schema(summary="One category")
+    def retrieve(self, request: Request, name: str) -> Response:
+        return Response(CategorySerializer(self._find(name)).data)
+
+    @extend_schema(summary="Add a category", responses={201: CategorySerializer})
+    def create(self, request: Request) -> Response:
+        sent = CategorySerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        category = editing.create_category(by=principal_of(request), **sent.validated_data)
+        return Response(CategorySerializer(category).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(summary="Rename a category")
+    def partial_update(self, request: Request, name: str) -> Response:
+        category = self._find(name)
+        sent = CategorySerializer(category, data=request.data, partial=True)
+        sent.is_valid(raise_exception=True)
+        if sent.validated_data:
+            editing.change_category(category, by=principal_of(request), **sent.validated_data)
+        return Response(CategorySerializer(category).data)
+
+    @extend_schema(summary="Take out of use", request=None)
+    def retire(self, request: Request, name: str) -> Response:
+        category = editing.retire_category(self._find(name), by=principal_of(request))
+        return Response(CategorySerializer(category).data)
+
+    def _find(self, name: str) -> Category:
+        category = Category.objects.filter(name=name).first()
+        if category is None:
+            raise NotFound("There is no such category.")
+        return category
+
+
+class ProductChangeFeedView(APIView):
+    """The catalogue's changes in version order; nothing is skipped, nothing comes late."""
+
+    @extend_schema(
+        summary="What changed after a version",
+        parameters=[
+            OpenApiParameter("after", int, description="The last version you have; 0 at first."),
+            OpenApiParameter("limit", int, description="Rows, 100 if not given, at most 1,000."),
+        ],
+        responses=inline_serializer(
+            "ProductChangeFeed",
+            {
+                "results": ProductChangeSerializer(many=True),
+                "last_version": serializers.IntegerField(),
+                "more": serializers.BooleanField(),
+            },
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        refuse_unknown_parameters(request, {"after", "limit"})
+        limit, after = read_limit(request), read_after(request)
+        changes = ProductChange.objects.filter(version__gt=after).order_by("version")
+        rows = list(changes[: limit + 1])
+        page = rows[:limit]
+        return Response(
+            {
+                "results": ProductChangeSerializer(page, many=True).data,
+                "last_version": page[-1].version if page else min(after, editing.current_version()),
+                "more": len(rows) > limit,
+            }
+        )
+
+
+class CurrentStoreView(APIView):
+    """What a till asks first: who am I, what time is it, how much may I send, where to follow.
+
+    Stands in this app because it tells the catalogue's version.
+    """
+
+    @extend_schema(
+        summary="Who the caller is",
+        responses=inline_serializer(
+            "Current",
+            {
+                "store": StoreSerializer(allow_null=True),
+                "key": serializers.CharField(allow_null=True),
+                "head_office": serializers.BooleanField(),
+                "server_time": serializers.DateTimeField(),
+                "batch_events_max": serializers.IntegerField(),
+                "request_bytes_max": serializers.IntegerField(),
+                "catalog_version": serializers.IntegerField(),
+            },
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        refuse_unknown_parameters(request, set())
+        principal = principal_of(request)
+        return Response(
+            {
+                "store": StoreSerializer(principal.store).data if principal.store else None,
+                "key": principal.key.prefix if principal.key else None,
+                "head_office": principal.is_chain_wide,
+                "server_time": clock.now(),
+                "batch_events_max": settings.BATCH_EVENTS_MAX,
+                "request_bytes_max": settings.REQUEST_BYTES_MAX,
+                "catalog_version": editing.current_version(),
+            }
+        )

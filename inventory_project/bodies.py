@@ -1,0 +1,96 @@
+"""Bodies: JSON in UTF-8 read strictly, answers written by orjson."""
+
+import json
+from typing import Any, NoReturn
+
+import orjson
+from django.conf import settings
+from rest_framework import exceptions
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+from inventory_project.errors import InvalidValue, TooMany
+
+
+class LengthRequired(exceptions.APIException):
+    status_code = 411
+    default_code = "length_required"
+    default_detail = "Send Content-Length with the body."
+
+
+class JSONRenderer(BaseRenderer):
+    """Answers by orjson. Also the fallback for refused Accept headers, so errors stay JSON."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
+    ) -> bytes:
+        return b"" if data is None else orjson.dumps(data)
+
+
+class StrictJSONParser(BaseParser):
+    """JSON in UTF-8, of a declared length, without anything a lenient parser takes in silence:
+    duplicate keys, NaN, a byte-order mark, floats read as something near."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        request = parser_context["request"]
+        _refuse_encodings(request)
+        return parse_json(_read_body(request, stream))
+
+
+def _refuse_encodings(request: Request) -> None:
+    charset = request.content_type.lower().partition("charset=")[2].partition(";")[0].strip('" ')
+    if charset not in ("", "utf-8", "utf8"):
+        raise exceptions.UnsupportedMediaType(
+            "application/json", detail="Only JSON in UTF-8 is taken here."
+        )
+    if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise exceptions.UnsupportedMediaType(
+            "application/json", detail="Send the body without Content-Encoding."
+        )
+
+
+def _read_body(request: Request, stream: Any) -> bytes:
+    length = request.META.get("CONTENT_LENGTH")
+    if not length:
+        raise LengthRequired
+    if int(length) > settings.REQUEST_BYTES_MAX:
+        raise TooMany(f"The body must have at most {settings.REQUEST_BYTES_MAX} bytes.")
+    body: bytes = stream.read(int(length))
+    return body
+
+
+def parse_json(body: bytes) -> Any:
+    """Read a JSON document. Raises rest_framework's ParseError with what is wrong with it."""
+    try:
+        return _DECODER.decode(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise exceptions.ParseError("The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise exceptions.ParseError("The body is nested too deeply.") from error
+    except InvalidValue as error:
+        raise exceptions.ParseError(error.detail) from error
+    except ValueError as error:
+        raise exceptions.ParseError("The body is not valid JSON.") from error
+
+
+def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise InvalidValue("duplicate_key", "The body says the same key twice in one object.")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidValue("not_a_number", "NaN and Infinity are not JSON.")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_refuse_duplicate_keys, parse_constant=_refuse_constant
+)

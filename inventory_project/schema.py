@@ -1,0 +1,52 @@
+"""OpenAPI: every operation also answers with problems; they are declared once, here."""
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+
+from inventory_project.api import PROBLEM_CONTENT_TYPE, TITLES
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string", "description": "For programs; stable."},
+        "detail": {"type": "string", "description": "For people."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {"type": "string", "description": "JSON pointer into the body."},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+_ALWAYS = (400, 401, 403, 404, 405, 406, 414, 503)
+_WITH_BODY = (409, 411, 413, 415)
+
+
+class ProblemAutoSchema(AutoSchema):
+    """Adds the problems of the conventions to each operation."""
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        operation = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        statuses = _ALWAYS + (_WITH_BODY if self.method not in ("GET", "HEAD") else (409,))
+        for status in statuses:
+            operation["responses"].setdefault(str(status), _describe(status))
+        return operation
+
+
+def _describe(status: int) -> dict[str, Any]:
+    return {
+        "description": TITLES[status],
+        "content": {PROBLEM_CONTENT_TYPE: {"schema": _PROBLEM}},
+    }

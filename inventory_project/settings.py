@@ -1,0 +1,284 @@
+"""All settings, one file; every value that differs between machines comes from the environment.
+
+Without any environment this is the embedded product: SQLite, no broker, no Redis, everything
+under LOCAL_DIR. `DATABASE_URL` and `REDIS_URL` make it the one for a chain. `PRODUCTION=true`
+refuses to start on what is only good for a desk.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+env = environ.Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+LOCAL_DIR = Path(env.str("LOCAL_DIR", default=str(BASE_DIR / ".local")))
+LOCAL_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+# --- who we are to the outside -------------------------------------------------------------
+PRODUCTION = env.bool("PRODUCTION", default=False)
+DEBUG = False
+_DESK_SECRET_KEY = "only-good-for-a-desk-" + "x" * 50
+SECRET_KEY = env.str("SECRET_KEY", default="" if PRODUCTION else _DESK_SECRET_KEY)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.0.1", "localhost"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+if PRODUCTION and not (SECRET_KEY and ALLOWED_HOSTS):
+    raise ImproperlyConfigured("PRODUCTION needs SECRET_KEY and ALLOWED_HOSTS in the environment.")
+SECURE_SSL_REDIRECT = PRODUCTION
+SESSION_COOKIE_SECURE = PRODUCTION
+CSRF_COOKIE_SECURE = PRODUCTION
+SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
+SECURE_HSTS_PRELOAD = PRODUCTION
+# A gateway that ends TLS says so in this header; trusted only when the operator names it.
+if env.bool("BEHIND_TLS_GATEWAY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Probes come from inside, without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+
+# --- the house ------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "inventory_project",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "accounts",
+    "stores",
+    "catalog",
+    "stock",
+    "orders",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "inventory_project.api.RefuseBeforeReading",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "inventory_project.urls"
+WSGI_APPLICATION = "inventory_project.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+AUTH_USER_MODEL = "accounts.User"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+LOGIN_URL = reverse_lazy("admin:login")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = LOCAL_DIR / "static"
+# A desk serves files where they lie; production collects them once (`manage.py collectstatic`).
+WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_AUTOREFRESH = False
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# --- the database ---------------------------------------------------------------------------
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db("DATABASE_URL", default=f"sqlite:///{LOCAL_DIR / 'kiryana.sqlite3'}")
+}
+# The ordinary role the product runs as, when migrations run as the owner (PostgreSQL).
+APP_DATABASE_ROLE = env.str("APP_DATABASE_ROLE", default="")
+_database = DATABASES["default"]
+_options = _database.setdefault("OPTIONS", {})
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    # FULL: in WAL mode anything less may lose the last commits at a power cut, and a 202 would
+    # have lied. IMMEDIATE: a transaction that begins by reading cannot fail later at its first write.
+    _options["transaction_mode"] = "IMMEDIATE"
+    _options["timeout"] = 20
+    _options["init_command"] = (
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
+        "PRAGMA cache_size=-65536; PRAGMA mmap_size=268435456;"
+    )
+else:
+    _database["CONN_MAX_AGE"] = 600
+    _database["CONN_HEALTH_CHECKS"] = True
+    # A frozen process must not hold a store's lane; a lost server must not hold a till.
+    _options.setdefault("connect_timeout", 3)
+    _options.setdefault(
+        "options",
+        " ".join(
+            f"-c {name}={env.int(variable, default=default)}"
+            for name, variable, default in (
+                ("statement_timeout", "DATABASE_STATEMENT_TIMEOUT_MS", 5_000),
+                ("lock_timeout", "DATABASE_LOCK_TIMEOUT_MS", 2_000),
+                ("idle_in_transaction_session_timeout", "DATABASE_IDLE_TIMEOUT_MS", 10_000),
+            )
+        ),
+    )
+
+# --- Redis, or nothing ----------------------------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", default="")
+REDIS_TIMEOUT_S = 1
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # The bell's "already rung" mark has to be seen by web and worker alike: Redis, or a folder.
+    "doorbell": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": str(LOCAL_DIR / "doorbell"),
+    },
+}
+if REDIS_URL:
+    for _alias in CACHES:
+        CACHES[_alias] = {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": _alias,
+            "OPTIONS": {
+                "socket_timeout": REDIS_TIMEOUT_S,
+                "socket_connect_timeout": REDIS_TIMEOUT_S,
+            },
+        }
+
+# --- Celery: a doorbell, never a store of anything --------------------------------------------
+INVENTORY_EVENTS_QUEUE = "inventory_events"
+CELERY_TASK_DEFAULT_QUEUE = INVENTORY_EVENTS_QUEUE
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_WORKER_MAX_MEMORY_PER_CHILD = 300_000  # KiB
+CELERY_TASK_SOFT_TIME_LIMIT = 20
+CELERY_TASK_TIME_LIMIT = 30
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # the worker waits for its broker; the sweep applies
+CELERY_TASK_PUBLISH_RETRY = False  # a till does not wait for the bell; the sweep rings again
+if REDIS_URL:
+    CELERY_BROKER_URL = REDIS_URL
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+        "visibility_timeout": 120,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 5,
+        "socket_connect_timeout": REDIS_TIMEOUT_S,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "max_retries": 1,
+    }
+else:
+    for _folder in ("queue", "control"):
+        (LOCAL_DIR / "broker" / _folder).mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(LOCAL_DIR / "broker" / "queue"),
+        "data_folder_out": str(LOCAL_DIR / "broker" / "queue"),
+        "control_folder": str(LOCAL_DIR / "broker" / "control"),
+        "polling_interval": 0.05,
+    }
+
+# --- the chain ------------------------------------------------------------------------------
+# Where a balance would fall below zero: what has left the shop is recorded and flagged, what a
+# person takes out by hand is refused. A store or a product may say otherwise.
+NEGATIVE_STOCK_OF_SALES = env.str("NEGATIVE_STOCK_OF_SALES", default="allow_and_flag")
+NEGATIVE_STOCK_OF_REMOVALS = env.str("NEGATIVE_STOCK_OF_REMOVALS", default="refuse")
+STORE_TIMEZONE = env.str("STORE_TIMEZONE", default="Asia/Karachi")
+STORE_CURRENCY = env.str("STORE_CURRENCY", default="PKR")
+# Where each service's addresses begin is in urls.py; how a batch is cut is in orders/sales.py.
+SALES_APPLY_EVENTS_MAX = env.int("SALES_APPLY_EVENTS_MAX", default=5_000)
+SALES_APPLY_STORES_MAX = env.int("SALES_APPLY_STORES_MAX", default=256)
+
+# --- the API --------------------------------------------------------------------------------
+BATCH_EVENTS_MAX = 1_000
+REQUEST_BYTES_MAX = 1_048_576
+DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * REQUEST_BYTES_MAX  # forms of the back office: catalogue files
+FILE_UPLOAD_MAX_MEMORY_SIZE = REQUEST_BYTES_MAX
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "stores.authentication.ApiKeyAuthentication",
+        "stores.authentication.StaffSessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["stores.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["inventory_project.bodies.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["inventory_project.bodies.StrictJSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["inventory_project.api.StrictFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "inventory_project.paging.KeysetPagination",
+    "DEFAULT_SCHEMA_CLASS": "inventory_project.schema.ProblemAutoSchema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "inventory_project.api.answer_problem",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Kiryana",
+    "DESCRIPTION": "What every shop of a chain has on its shelves.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": [
+        "stores.permissions.IsStaff" if PRODUCTION else "rest_framework.permissions.AllowAny"
+    ],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {},
+}
+
+# --- the back office ------------------------------------------------------------------------
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Kiryana",
+    "SITE_HEADER": "Kiryana",
+    "SITE_SUBHEADER": "Back office",
+    "SITE_SYMBOL": "storefront",
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        # One line a refused request is the gateway's business; five hundreds are ours.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
+}

@@ -1,0 +1,577 @@
+"""What happens to sales: accepted into the inbox, applied to the ledger, parked, replayed.
+
+The committed inbox row is the queue. Accepting is one transaction that ends before the till is
+answered; applying is another, by a worker or the sweep, and removes the row in the same commit
+that writes its movement. Nothing else remembers an event, so nothing else can lose one.
+"""
+
+import logging
+import time
+import uuid
+import zoneinfo
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.utils import timezone as clock
+
+from inventory_project.errors import Conflict, NotFound
+from inventory_project.failpoints import reach
+from inventory_project.rows import adapt_value, flatten_values, place_values, read_uuid
+from orders.models import ParkReason, SaleEvent, Status
+from stock import ledger
+from stores.models import Store
+from stores.principals import Principal
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS_MAX = 5
+FIRST_RETRY_S = 2
+CLOCK_AHEAD_MAX = timedelta(days=1)
+LANE_EVENTS_MIN = 32
+
+Key = tuple[int, uuid.UUID]
+
+# --- accepting ------------------------------------------------------------------------------
+
+_INBOX_COLUMNS = (
+    "store_id, event_id, kind, sku, barcode, quantity, amount, receipt, device_seq, occurred_at, "
+    "received_at, business_date, digest, device_id, actor_id, status, park_reason, attempts, "
+    "detail, dismiss_reason"
+)
+
+# The unique key decides between two simultaneous copies: the second waits for the first commit
+# and then inserts nothing.
+_INSERT = """
+INSERT INTO orders_saleevent ({columns})
+VALUES {rows}
+    ON CONFLICT (store_id, event_id) DO NOTHING
+RETURNING store_id, event_id
+"""
+
+_LOOK = """
+SELECT known.store_id, known.event_id, known.digest
+  FROM {table} AS known
+ WHERE (known.store_id, known.event_id) IN (VALUES {keys})
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SaleLine:
+    """One line of a sale as the till told it; quantity in thousandths, amount in 1/10,000.
+
+    `barcode` in its comparable form; `store_code` is None when the till's own store is meant.
+    """
+
+    event_id: uuid.UUID
+    kind: str
+    quantity: int
+    occurred_at: datetime
+    sku: str = ""
+    barcode: str = ""
+    amount: int | None = None
+    receipt: str = ""
+    device_seq: int | None = None
+    store_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the till is told of one event: accepted, duplicate, conflict or rejected."""
+
+    event_id: str
+    status: str
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class _Judged:
+    """A batch on its way in: outcomes by place, and what is new, by key."""
+
+    outcomes: list[Outcome | None]
+    new: dict[Key, tuple[int, SaleLine, Store, bytes]] = field(default_factory=dict)
+
+
+def accept(*, principal: Principal, lines: Sequence[SaleLine]) -> list[Outcome]:
+    """Commit the new events of `lines` to the inbox; returns one Outcome per line, in order.
+
+    When this returns, every `accepted` is on disk. An event whose id is known is a `duplicate`,
+    or a `conflict` when it says something else; a line for a store the principal may not see is
+    `rejected`. The answer is a courtesy: the ledger's unique key is what counts.
+    """
+    judged = _judge(principal, lines)
+    if judged.new:
+        with transaction.atomic(durable=True):
+            reach("before_insert")
+            known = _insert_new(principal, judged)
+            reach("before_commit")
+        reach("after_commit_before_answer")
+        for key, (place, line, _, digest) in judged.new.items():
+            judged.outcomes[place] = _compare(line, digest, known.get(key))
+    return _answer_copies(lines, judged, principal)
+
+
+def _judge(principal: Principal, lines: Sequence[SaleLine]) -> _Judged:
+    """Sort out what needs no database: unknown stores, and copies within the batch."""
+    stores = _find_stores(principal, {line.store_code for line in lines})
+    judged = _Judged(outcomes=[None] * len(lines))
+    for place, line in enumerate(lines):
+        store = stores.get(line.store_code)
+        if store is None:
+            judged.outcomes[place] = Outcome(
+                str(line.event_id), "rejected", "unknown_store", "There is no such store."
+            )
+            continue
+        judged.new.setdefault((store.pk, line.event_id), (place, line, store, _digest(line)))
+    return judged
+
+
+def _answer_copies(
+    lines: Sequence[SaleLine], judged: _Judged, principal: Principal
+) -> list[Outcome]:
+    """The second of two equal ids in a batch is a duplicate of the first, or in conflict."""
+    own = {(store.code, key[1]): digest for key, (_, _, store, digest) in judged.new.items()}
+    answers = []
+    for place, line in enumerate(lines):
+        outcome = judged.outcomes[place]
+        if outcome is None:
+            code = line.store_code or (principal.store.code if principal.store else "")
+            outcome = _compare(line, _digest(line), own[code, line.event_id])
+        answers.append(outcome)
+    return answers
+
+
+def _find_stores(principal: Principal, codes: set[str | None]) -> dict[str | None, Store]:
+    if principal.store is not None:
+        own = principal.store
+        return {code: own for code in codes if code in (None, own.code)}
+    named = [code for code in codes if code]
+    return {s.code: s for s in Store.objects.visible_to(principal).filter(code__in=named)}
+
+
+def _digest(line: SaleLine) -> bytes:
+    return ledger.digest_event(
+        line.kind, line.sku, line.barcode, line.quantity, line.occurred_at.isoformat(),
+        line.amount, line.receipt,
+    )  # fmt: skip
+
+
+def _compare(line: SaleLine, digest: bytes, known: bytes | None) -> Outcome:
+    if known is None:
+        return Outcome(str(line.event_id), "accepted")
+    if known == digest:
+        return Outcome(str(line.event_id), "duplicate")
+    return Outcome(
+        str(line.event_id),
+        "conflict",
+        "event_conflict",
+        "This event_id is known with other content; the first one stays.",
+    )
+
+
+def _insert_new(principal: Principal, judged: _Judged) -> dict[Key, bytes]:
+    """Insert what is new; returns the digests of what was known already."""
+    with connection.cursor() as cursor:
+        known = _look_up(cursor, "stock_movement", judged.new.keys())
+        fresh = [key for key in judged.new if key not in known]
+        if not fresh:
+            return known
+        ledger.open_lanes({store_id for store_id, _ in fresh})
+        rows = _inbox_rows(principal, [judged.new[key] for key in fresh])
+        sql = _INSERT.format(columns=_INBOX_COLUMNS, rows=place_values(len(rows), len(rows[0])))
+        cursor.execute(sql, flatten_values(connection, rows))
+        inserted = {(store_id, read_uuid(event_id)) for store_id, event_id in cursor.fetchall()}
+        left = [key for key in fresh if key not in inserted]
+        known |= _look_up(cursor, "orders_saleevent", left)
+        # Applied between the insert that met it and the look at the inbox.
+        known |= _look_up(cursor, "stock_movement", [key for key in left if key not in known])
+    return known
+
+
+def _look_up(cursor: Any, table: str, keys: Iterable[Key]) -> dict[Key, bytes]:
+    rows = sorted(keys)
+    if not rows:
+        return {}
+    sql = _LOOK.format(table=table, keys=place_values(len(rows), 2))
+    cursor.execute(sql, flatten_values(connection, rows))
+    return {
+        (store_id, read_uuid(event_id)): bytes(digest)
+        for store_id, event_id, digest in cursor.fetchall()
+    }
+
+
+def _inbox_rows(
+    principal: Principal, events: Sequence[tuple[int, SaleLine, Store, bytes]]
+) -> list[tuple[Any, ...]]:
+    """Rows sorted by key, so that two batches with the same ids wait for each other and do not
+    deadlock; the order of arrival is in `received_at`, a microsecond a line."""
+    now = clock.now()
+    zones = {store.pk: zoneinfo.ZoneInfo(store.timezone) for _, _, store, _ in events}
+    rows = []
+    for place, line, store, digest in sorted(events, key=lambda e: (e[2].pk, e[1].event_id)):
+        ahead = line.occurred_at > now + CLOCK_AHEAD_MAX
+        rows.append((
+            store.pk, line.event_id, line.kind, line.sku, line.barcode, line.quantity,
+            line.amount, line.receipt, line.device_seq, line.occurred_at,
+            now + timedelta(microseconds=place),
+            line.occurred_at.astimezone(zones[store.pk]).date(), digest,
+            principal.device_id, principal.actor_id,
+            Status.PARKED.value if ahead else Status.PENDING.value,
+            ParkReason.CLOCK_AHEAD.value if ahead else "", 0, "", "",
+        ))  # fmt: skip
+    return rows
+
+
+# --- applying -------------------------------------------------------------------------------
+
+# The head row is the lane. Two workers never get the same one: who comes second skips it.
+# EXISTS walks the heads in order and probes the partial index `sale_event_pending` once each.
+_CLAIM = """
+SELECT head.store_id
+  FROM stock_ledgerhead AS head
+ WHERE head.store_id > %s
+   AND EXISTS (SELECT 1 FROM orders_saleevent AS e
+                WHERE e.store_id = head.store_id AND e.status = 'pending'
+                  AND (e.next_try_at IS NULL OR e.next_try_at <= %s))
+ ORDER BY head.store_id
+ LIMIT %s {lock}
+"""
+_CLAIM_THESE = """
+SELECT head.store_id FROM stock_ledgerhead AS head
+ WHERE head.store_id IN ({ids}) ORDER BY head.store_id {lock}
+"""
+# On SQLite the write lock, which BEGIN IMMEDIATE took, is every lane at once.
+_LOCK = {"postgresql": "FOR UPDATE OF head SKIP LOCKED", "sqlite": ""}
+
+# The oldest events of each lane. One limit over all lanes would cut some of them by chance.
+_TAKE = {
+    "postgresql": """
+  FROM (VALUES {lanes}) AS lane(store_id)
+ CROSS JOIN LATERAL (
+       SELECT * FROM orders_saleevent AS q
+        WHERE q.store_id = lane.store_id AND q.status = 'pending'
+          AND (q.next_try_at IS NULL OR q.next_try_at <= %s)
+        ORDER BY q.received_at LIMIT %s) AS e
+""",
+    "sqlite": """
+  FROM (SELECT column1 AS store_id FROM (VALUES {lanes})) AS lane
+ CROSS JOIN orders_saleevent AS e
+    ON e.rowid IN (
+       SELECT q.rowid FROM orders_saleevent AS q
+        WHERE q.store_id = lane.store_id AND q.status = 'pending'
+          AND (q.next_try_at IS NULL OR q.next_try_at <= %s)
+        ORDER BY q.received_at LIMIT %s)
+""",
+}
+_TAKE_THESE = """
+  FROM (SELECT * FROM orders_saleevent AS q
+         WHERE q.status = 'pending' AND q.store_id IN ({ids})
+           AND (q.store_id, q.event_id) IN (VALUES {keys})) AS e
+"""
+
+# A sale takes out, a return brings back. Events with a barcode have no product yet.
+_STAGE = """
+INSERT INTO stock_posting ({columns})
+SELECT e.store_id,
+       row_number() OVER (PARTITION BY e.store_id ORDER BY e.received_at, e.event_id),
+       product.id, e.kind,
+       CASE WHEN e.kind = 'sale' THEN -e.quantity ELSE e.quantity END,
+       e.amount, e.event_id, e.digest, e.occurred_at, e.business_date, e.receipt, '',
+       e.actor_id, e.device_id, NULL,
+       product.id IS NOT NULL,
+       e.kind = 'sale' AND COALESCE(NULLIF(product.negative_stock, ''),
+                                    NULLIF(store.negative_stock, ''), %s) = 'refuse',
+       CASE WHEN product.id IS NULL THEN 'unknown_product' ELSE '' END
+  {taken}
+  JOIN stores_store AS store ON store.id = e.store_id
+  LEFT JOIN catalog_product AS product ON product.sku = e.sku
+"""
+
+# A code means the one active product that carries it, or the one product at all; more than one
+# is for a person to sort out. A pack's code stands for several units.
+_RESOLVE_BARCODES = """
+UPDATE stock_posting
+   SET product_id = meant.product_id,
+       quantity = stock_posting.quantity * COALESCE(meant.units, 1),
+       posts = meant.product_id IS NOT NULL,
+       refuses_below_zero = stock_posting.kind = 'sale' AND meant.policy = 'refuse',
+       verdict = CASE WHEN meant.product_id IS NULL THEN 'ambiguous_barcode' ELSE '' END
+  FROM (
+    SELECT c.store_id, c.event_id, c.policy, c.units,
+           CASE WHEN c.candidates = 1 THEN c.product_id END AS product_id
+      FROM (
+        SELECT e.store_id, e.event_id, product.id AS product_id, barcode.units,
+               COALESCE(NULLIF(product.negative_stock, ''),
+                        NULLIF(store.negative_stock, ''), %s) AS policy,
+               count(*) OVER (PARTITION BY e.store_id, e.event_id, product.retired_at IS NULL)
+                 AS candidates,
+               row_number() OVER (PARTITION BY e.store_id, e.event_id
+                                  ORDER BY product.retired_at IS NULL DESC, product.id) AS place
+          FROM stock_posting AS p
+          JOIN orders_saleevent AS e ON e.store_id = p.store_id AND e.event_id = p.event_id
+          JOIN catalog_barcode AS barcode ON barcode.comparable = e.barcode
+          JOIN catalog_product AS product ON product.id = barcode.product_id
+          JOIN stores_store AS store ON store.id = e.store_id
+         WHERE NOT p.posts AND e.barcode <> '') AS c
+     WHERE c.place = 1) AS meant
+ WHERE stock_posting.store_id = meant.store_id AND stock_posting.event_id = meant.event_id
+"""
+
+_COUNT_UNRESOLVED = "SELECT count(*) FROM stock_posting WHERE product_id IS NULL"
+
+_PARK = """
+UPDATE orders_saleevent
+   SET status = 'parked', park_reason = p.verdict, next_try_at = NULL
+  FROM stock_posting AS p
+ WHERE orders_saleevent.store_id = p.store_id AND orders_saleevent.event_id = p.event_id
+   AND NOT p.posts AND p.verdict <> 'duplicate'
+"""
+
+# Exactly the rows that were read: a row that was committed meanwhile, with an older time of
+# arrival even, is not among them.
+_CLEAR = """
+DELETE FROM orders_saleevent
+ WHERE (store_id, event_id) IN (SELECT p.store_id, p.event_id FROM stock_posting AS p
+                                 WHERE p.posts OR p.verdict = 'duplicate')
+"""
+
+_COUNT_APPLIED = """
+SELECT count(*),
+       COALESCE(sum(CASE WHEN posts THEN 1 ELSE 0 END), 0),
+       COALESCE(sum(CASE WHEN verdict = 'duplicate' THEN 1 ELSE 0 END), 0)
+  FROM stock_posting
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one transaction did; `last_store_id` is where the next claim starts."""
+
+    taken: int = 0
+    movements: int = 0
+    duplicates: int = 0
+    parked: int = 0
+    last_store_id: int = 0
+
+
+def drain(*, seconds_max: float, first_store_id: int = 0) -> int:
+    """Apply until the inbox holds nothing due or the time is over; returns events taken.
+
+    Goes round the stores: each claim begins behind the last one, so that a store under steady
+    load starves nobody.
+    """
+    deadline = time.monotonic() + seconds_max
+    total, after, fruitless = 0, first_store_id, 0
+    while time.monotonic() < deadline and fruitless < 2:
+        applied = apply_next(after_store_id=after)
+        total += applied.taken
+        # Nothing behind `after` may only mean the end of the round; nothing from 0 on is the end.
+        fruitless = 0 if applied.taken else fruitless + (2 if after == 0 else 1)
+        after = applied.last_store_id
+    return total
+
+
+def apply_next(*, after_store_id: int = 0) -> Applied:
+    """Apply one batch of due events of the stores behind `after_store_id`, in one transaction.
+
+    An error that is not the database's mood is hunted down by halving the batch: the event that
+    causes it is tried again later and finally parked, its neighbours go on.
+    """
+    try:
+        return _apply(after_store_id=after_store_id)
+    except OperationalError:
+        raise
+    except Exception:
+        logger.exception("A batch of sale events could not be applied; halving it.")
+        return _apply_halves(_peek(after_store_id))
+
+
+@transaction.atomic
+def _apply(*, after_store_id: int = 0, keys: Sequence[Key] | None = None) -> Applied:
+    stores = _claim(after_store_id) if keys is None else _claim_these(keys)
+    reach("after_claim")
+    if not stores:
+        return Applied()
+    ledger.start_staging()
+    with connection.cursor() as cursor:
+        _stage(cursor, stores, keys)
+        ledger.post_staged()
+        cursor.execute(_PARK)
+        cursor.execute(_CLEAR)
+        cursor.execute(_COUNT_APPLIED)
+        taken, movements, duplicates = (int(n) for n in cursor.fetchone())
+    reach("before_apply_commit")
+    parked = taken - movements - duplicates
+    return Applied(taken, movements, duplicates, parked, last_store_id=stores[-1])
+
+
+def _claim(after_store_id: int) -> list[int]:
+    sql = _CLAIM.format(lock=_LOCK[connection.vendor])
+    now = adapt_value(connection, clock.now())
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [after_store_id, now, settings.SALES_APPLY_STORES_MAX])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _claim_these(keys: Sequence[Key]) -> list[int]:
+    ids = sorted({store_id for store_id, _ in keys})
+    sql = _CLAIM_THESE.format(ids=", ".join(["%s"] * len(ids)), lock=_LOCK[connection.vendor])
+    with connection.cursor() as cursor:
+        cursor.execute(sql, ids)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _stage(cursor: Any, stores: Sequence[int], keys: Sequence[Key] | None) -> None:
+    taken, params = _take(stores) if keys is None else _take_these(stores, keys)
+    policy = settings.NEGATIVE_STOCK_OF_SALES
+    cursor.execute(_STAGE.format(columns=ledger.STAGE_COLUMNS, taken=taken), [policy, *params])
+    cursor.execute(_COUNT_UNRESOLVED)
+    if cursor.fetchone()[0]:
+        cursor.execute(_RESOLVE_BARCODES, [policy])
+
+
+def _take(stores: Sequence[int]) -> tuple[str, list[Any]]:
+    events_max = settings.SALES_APPLY_EVENTS_MAX
+    per_lane = (
+        events_max if len(stores) == 1 else max(LANE_EVENTS_MIN, 2 * events_max // len(stores))
+    )
+    sql = _TAKE[connection.vendor].format(lanes=place_values(len(stores), 1))
+    return sql, [*stores, adapt_value(connection, clock.now()), per_lane]
+
+
+def _take_these(stores: Sequence[int], keys: Sequence[Key]) -> tuple[str, list[Any]]:
+    sql = _TAKE_THESE.format(ids=", ".join(["%s"] * len(stores)), keys=place_values(len(keys), 2))
+    return sql, [*stores, *flatten_values(connection, keys)]
+
+
+def _peek(after_store_id: int) -> list[Key]:
+    """The events the next batch would take, oldest first."""
+    with transaction.atomic():
+        stores = _claim(after_store_id)
+        if not stores:
+            return []
+        taken, params = _take(stores)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT e.store_id, e.event_id {taken}", params)
+            return sorted((store_id, read_uuid(event_id)) for store_id, event_id in cursor)
+
+
+def _apply_halves(keys: Sequence[Key]) -> Applied:
+    """Apply these events in ever smaller parts until the ones that fail stand alone."""
+    if not keys:
+        return Applied()
+    middle = len(keys) // 2
+    parts = [keys] if middle == 0 else [keys[:middle], keys[middle:]]
+    total = 0
+    for part in parts:
+        try:
+            total += _apply(keys=part).taken
+        except OperationalError:
+            raise
+        except Exception as error:
+            if len(part) == 1:
+                _note_failure(part[0], error)
+            else:
+                total += _apply_halves(part).taken
+    # A failing event counts as work done: it is put off, and the drain goes on to the others.
+    return Applied(taken=max(total, 1), last_store_id=keys[-1][0])
+
+
+def _note_failure(key: Key, error: Exception) -> None:
+    """Put a failing event off, a little longer each time, and park it in the end."""
+    with transaction.atomic():
+        event = SaleEvent.objects.select_for_update().filter(pk=key, status=Status.PENDING).first()
+        if event is None:
+            return
+        event.attempts += 1
+        event.detail = f"{type(error).__name__}: {error}"[:250].replace("\x00", "")
+        event.next_try_at = clock.now() + timedelta(seconds=FIRST_RETRY_S**event.attempts)
+        reason = _reason_to_park(event.attempts, error)
+        if reason:
+            event.status, event.park_reason, event.next_try_at = Status.PARKED, reason, None
+        event.save(update_fields=["attempts", "detail", "next_try_at", "status", "park_reason"])
+
+
+def _reason_to_park(attempts: int, error: Exception) -> str:
+    if isinstance(error, IntegrityError) and "level_quantity_in_range" in str(error):
+        return ParkReason.BALANCE_OUT_OF_RANGE
+    return ParkReason.FAILED if attempts >= ATTEMPTS_MAX else ""
+
+
+# --- what people do with parked events --------------------------------------------------------
+
+
+class NotParked(Conflict):
+    """Only a parked event can be replayed or dismissed."""
+
+    code = "not_parked"
+    title = "The event is not parked"
+
+
+def replay(*, principal: Principal, event_id: uuid.UUID, store: Store | None = None) -> SaleEvent:
+    """Put a parked event back into the queue, tries counted anew; returns it.
+
+    Raises NotFound, NotParked.
+    """
+    with transaction.atomic():
+        event = _lock_parked(principal, event_id, store)
+        event.status, event.park_reason, event.detail = Status.PENDING, "", ""
+        event.attempts, event.next_try_at = 0, None
+        event.save(update_fields=["status", "park_reason", "detail", "attempts", "next_try_at"])
+    return event
+
+
+def dismiss(
+    *, principal: Principal, event_id: uuid.UUID, reason: str, store: Store | None = None
+) -> SaleEvent:
+    """Decide that a parked event shall never count; the row stays, so its id stays used.
+
+    Raises NotFound, NotParked.
+    """
+    with transaction.atomic():
+        event = _lock_parked(principal, event_id, store)
+        event.status, event.dismiss_reason = Status.DISMISSED, reason
+        event.dismissed_at, event.dismissed_by_id = clock.now(), principal.actor_id
+        event.save(update_fields=["status", "dismiss_reason", "dismissed_at", "dismissed_by_id"])
+    return event
+
+
+def _lock_parked(principal: Principal, event_id: uuid.UUID, store: Store | None) -> SaleEvent:
+    events = SaleEvent.objects.visible_to(principal).filter(event_id=event_id)
+    if store is not None:
+        events = events.for_store(store)
+    event = events.select_for_update().order_by("store_id").first()
+    if event is None:
+        raise NotFound("There is no such event waiting.")
+    if event.status != Status.PARKED:
+        raise NotParked(f"The event is {event.status}.")
+    return event
+
+
+# --- the sweep ------------------------------------------------------------------------------
+
+# Parked for a product nobody knew, and the SKU or barcode exists now.
+_FREE_KNOWN = """
+UPDATE orders_saleevent
+   SET status = 'pending', park_reason = ''
+ WHERE status = 'parked' AND park_reason = 'unknown_product'
+   AND (sku IN (SELECT product.sku FROM catalog_product AS product)
+        OR barcode IN (SELECT barcode.comparable FROM catalog_barcode AS barcode))
+"""
+
+
+def free_known_products() -> int:
+    """Queue again what was parked as `unknown_product` and is known by now; returns how many."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_FREE_KNOWN)
+        return int(cursor.rowcount)
+
+
+def oldest_due_at() -> datetime | None:
+    """When the oldest event that could be applied now arrived; None when nothing waits."""
+    due = SaleEvent.objects.filter(status=Status.PENDING).exclude(next_try_at__gt=clock.now())
+    return due.order_by("received_at").values_list("received_at", flat=True).first()

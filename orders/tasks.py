@@ -1,0 +1,64 @@
+"""The doorbell and who answers it. A message carries nothing: the inbox row is the queue."""
+
+import logging
+import time
+
+from celery import shared_task
+from django.conf import settings
+from django.core.cache import caches
+
+from inventory_project.failpoints import reach
+from orders import sales
+
+logger = logging.getLogger(__name__)
+
+RUNG_KEY = "rung"
+RUNG_S_MAX = 2  # a lost message keeps the bell silent no longer than this
+DRAIN_S_MAX = 8
+SILENCE_AFTER_FAILURE_S = 5
+
+_silent_until = 0.0
+
+
+@shared_task(name="orders.apply_sales")
+def apply_sales() -> int:
+    """Apply what is due; returns the number of events taken.
+
+    The mark is cleared before draining, never after: a sale committed while we drain rings
+    again, and at worst the second ring finds nothing.
+    """
+    _clear_mark()
+    taken = sales.drain(seconds_max=DRAIN_S_MAX)
+    reach("after_apply_commit_before_ack")
+    if sales.oldest_due_at() is not None:
+        ring_doorbell()
+    return taken
+
+
+def ring_doorbell(*, force: bool = False) -> bool:
+    """Tell the workers that something waits; returns whether a message was sent.
+
+    Call after the commit. One message at a time is enough: while the mark is set, one is under
+    way. Whatever fails here is no loss, the sweep finds the row; so a till never waits for it:
+    after a failure the bell stays silent for some seconds. `force` rings past the mark.
+    """
+    global _silent_until
+    if not force and time.monotonic() < _silent_until:
+        return False
+    try:
+        if not caches["doorbell"].add(RUNG_KEY, 1, timeout=RUNG_S_MAX) and not force:
+            return False
+        apply_sales.apply_async(queue=settings.INVENTORY_EVENTS_QUEUE, expires=60)
+    except Exception as error:
+        # Any broker or cache failure; redis, kombu and the file system share no base class.
+        _silent_until = time.monotonic() + SILENCE_AFTER_FAILURE_S
+        logger.warning("The doorbell is out of order, the sweep takes over: %s", error)
+        return False
+    return True
+
+
+def _clear_mark() -> None:
+    try:
+        caches["doorbell"].delete(RUNG_KEY)
+    except Exception as error:
+        logger.warning("The doorbell's mark could not be cleared, it ends by itself: %s", error)

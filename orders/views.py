@@ -1,0 +1,243 @@
+"""Doors to sales: `/api/orders/sales/`."""
+
+import uuid
+from typing import Any
+
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    PolymorphicProxySerializer,
+    extend_schema,
+)
+from rest_framework import generics, status
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from inventory_project.api import refuse_unknown_parameters
+from inventory_project.errors import Conflict, Invalid, InvalidValue, NotFound
+from inventory_project.failpoints import reach
+from inventory_project.fields import parse_event_id
+from inventory_project.paging import KeysetPagination
+from orders import sales
+from orders.models import SaleEvent
+from orders.parsing import parse_event, read_batch
+from orders.serializers import (
+    SALE_STATUSES,
+    DismissSerializer,
+    OutcomeListSerializer,
+    SaleBatchSerializer,
+    SaleLineSerializer,
+    SaleSerializer,
+)
+from orders.tasks import ring_doorbell
+from stock.models import Kind, Movement
+from stores.models import Store
+from stores.permissions import principal_of
+from stores.principals import Principal
+
+STORE_PARAMETER = OpenApiParameter("store", str, description="Head-office keys say which.")
+
+
+class SaleListView(generics.GenericAPIView[Any]):
+    serializer_class = SaleSerializer
+    pagination_class = KeysetPagination
+    queryset = SaleEvent.objects.none()
+
+    @property
+    def page_order(self) -> tuple[str, ...]:
+        applied = self.request.query_params.get("status") == "applied"
+        return ("seq",) if applied else ("received_at", "event_id")
+
+    @extend_schema(
+        summary="Sale events by where they are",
+        parameters=[
+            OpenApiParameter(
+                "status", str, enum=SALE_STATUSES, description="All that wait, if not given."
+            ),
+            STORE_PARAMETER,
+        ],
+    )
+    def get(self, request: Request) -> Response:
+        refuse_unknown_parameters(request, {"status", "store", "limit", "cursor"})
+        store = _find_store(request)
+        wanted = request.query_params.get("status")
+        if wanted is not None and wanted not in SALE_STATUSES:
+            detail = f"must be one of: {', '.join(SALE_STATUSES)}"
+            raise Invalid([("?status", "not_a_choice", detail)])
+        page = self.paginate_queryset(_list_sales(store, wanted))
+        return self.get_paginated_response(SaleSerializer(page, many=True).data)
+
+    @extend_schema(
+        summary="Tell sales: one event, or up to 1,000",
+        request=PolymorphicProxySerializer(
+            component_name="Sales",
+            serializers=[SaleLineSerializer, SaleBatchSerializer],
+            resource_type_field_name=None,
+        ),
+        responses={
+            (202, "application/json"): OutcomeListSerializer,
+            (200, "application/json"): OutcomeListSerializer,
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """202 when something was accepted: it is on disk. 200 when all was known before."""
+        refuse_unknown_parameters(request, set())
+        principal = principal_of(request)
+        events = read_batch(request.data)
+        if events is None:
+            return self._accept_one(principal, request.data)
+        outcomes = _accept_batch(principal, events)
+        accepted = _ring_if_accepted(outcomes)
+        return Response(
+            {"results": [_present(outcome) for outcome in outcomes]},
+            status=status.HTTP_202_ACCEPTED if accepted else status.HTTP_200_OK,
+        )
+
+    def _accept_one(self, principal: Principal, data: Any) -> Response:
+        line = parse_event(data, is_device=principal.is_device)
+        (outcome,) = sales.accept(principal=principal, lines=[line])
+        if outcome.status == "rejected":
+            raise Invalid([("/store", outcome.code, outcome.detail)])
+        if outcome.status == "conflict":
+            raise EventConflict(outcome.detail, pointer="/event_id")
+        accepted = _ring_if_accepted([outcome])
+        code = status.HTTP_202_ACCEPTED if accepted else status.HTTP_200_OK
+        return Response(_present(outcome), status=code)
+
+
+class EventConflict(Conflict):
+    code = "event_conflict"
+    title = "This event id was used for something else"
+
+
+class SaleDetailView(APIView):
+    @extend_schema(
+        summary="Where one event is", parameters=[STORE_PARAMETER], responses=SaleSerializer
+    )
+    def get(self, request: Request, event_id: str) -> Response:
+        refuse_unknown_parameters(request, {"store"})
+        sale = _find_sale(_find_store(request), _read_event_id(event_id))
+        return Response(SaleSerializer(sale).data)
+
+
+class SaleReplayView(APIView):
+    @extend_schema(
+        summary="Try a parked event again",
+        parameters=[STORE_PARAMETER],
+        request=None,
+        responses={202: SaleSerializer},
+    )
+    def post(self, request: Request, event_id: str) -> Response:
+        refuse_unknown_parameters(request, {"store"})
+        store = _find_store_to_decide(request)
+        principal = principal_of(request)
+        event = sales.replay(principal=principal, event_id=_read_event_id(event_id), store=store)
+        ring_doorbell()
+        return Response(SaleSerializer(event).data, status=status.HTTP_202_ACCEPTED)
+
+
+class SaleDismissView(APIView):
+    @extend_schema(
+        summary="Decide that a parked event shall never count",
+        parameters=[STORE_PARAMETER],
+        request=DismissSerializer,
+        responses=SaleSerializer,
+    )
+    def post(self, request: Request, event_id: str) -> Response:
+        refuse_unknown_parameters(request, {"store"})
+        store = _find_store_to_decide(request)
+        sent = DismissSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        event = sales.dismiss(
+            principal=principal_of(request),
+            event_id=_read_event_id(event_id),
+            reason=sent.validated_data["reason"],
+            store=store,
+        )
+        return Response(SaleSerializer(event).data)
+
+
+def _accept_batch(principal: Principal, events: list[Any]) -> list[sales.Outcome]:
+    """Accept what is well-formed; each other event is rejected in its place."""
+    outcomes: list[sales.Outcome | None] = [None] * len(events)
+    lines = []
+    for place, event in enumerate(events):
+        try:
+            lines.append(parse_event(event, is_device=principal.is_device))
+        except Invalid as error:
+            outcomes[place] = _reject(event, error)
+    accepted = iter(sales.accept(principal=principal, lines=lines) if lines else [])
+    return [outcome or next(accepted) for outcome in outcomes]
+
+
+def _reject(event: Any, error: Invalid) -> sales.Outcome:
+    # The id is told back only when it is one: what a caller sent is never echoed.
+    try:
+        event_id = str(parse_event_id(event.get("event_id")))
+    except (AttributeError, InvalidValue):
+        event_id = ""
+    pointer, code, detail = error.errors[0]
+    return sales.Outcome(event_id, "rejected", code, f"{pointer.lstrip('/')} {detail}".strip())
+
+
+def _ring_if_accepted(outcomes: list[sales.Outcome]) -> bool:
+    accepted = any(outcome.status == "accepted" for outcome in outcomes)
+    if accepted:
+        reach("after_answer_before_doorbell")
+        ring_doorbell()
+    return accepted
+
+
+def _present(outcome: sales.Outcome) -> dict[str, Any]:
+    answer: dict[str, Any] = {"event_id": outcome.event_id or None, "status": outcome.status}
+    if outcome.code:
+        answer |= {"code": outcome.code, "detail": outcome.detail}
+    return answer
+
+
+def _find_store(request: Request) -> Store:
+    """The caller's own store, or the one head office names."""
+    principal = principal_of(request)
+    code = request.query_params.get("store")
+    if code is None and principal.store is None:
+        raise Invalid([("?store", "required", "head-office keys say which store")])
+    return principal.get_store(code)
+
+
+def _find_store_to_decide(request: Request) -> Store:
+    """Replaying and dismissing are decisions of people; a till's key does not take them."""
+    store = _find_store(request)
+    if principal_of(request).is_device:
+        raise PermissionDenied("Only head office and staff decide about parked events.")
+    return store
+
+
+def _read_event_id(raw: str) -> uuid.UUID:
+    try:
+        return parse_event_id(raw)
+    except InvalidValue as error:
+        raise NotFound("There is no such event.") from error
+
+
+def _find_sale(store: Store, event_id: uuid.UUID) -> SaleEvent | Movement:
+    # Inbox first: an event is applied and leaves it in one commit, so what is gone from there
+    # is in the ledger by the time we look.
+    waiting = SaleEvent.objects.for_store(store).filter(event_id=event_id)
+    applied = _applied_sales(store).filter(event_id=event_id)
+    sale = waiting.select_related("store").first() or applied.first()
+    if sale is None:
+        raise NotFound("There is no such event.")
+    return sale
+
+
+def _list_sales(store: Store, wanted: str | None) -> Any:
+    if wanted == "applied":
+        return _applied_sales(store)
+    events = SaleEvent.objects.for_store(store).select_related("store")
+    return events.filter(status=wanted) if wanted else events
+
+
+def _applied_sales(store: Store) -> Any:
+    movements = Movement.objects.for_store(store).filter(kind__in=(Kind.SALE, Kind.RETURN))
+    return movements.select_related("store", "product")

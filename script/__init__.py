@@ -1,0 +1,1 @@
+"""Set-up, launching and checking of the product on one machine."""

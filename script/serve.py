@@ -1,0 +1,386 @@
+"""Set the product up on one machine and run it: web, worker and sweep, until Ctrl-C.
+
+Run by script/server. `--postgres` uses PostgreSQL and Valkey/Redis; without it all is embedded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import secrets
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote, urlsplit
+
+from script.private_servers import SERVER_VARIABLES, real_servers
+from script.server_binaries import CHECKOUT, PrivateServerError
+from script.server_process import (
+    LOOPBACK,
+    end_with_parent,
+    last_lines,
+    port_is_free,
+    write_private,
+)
+
+PORT_DEFAULT = 8000
+WEB_THREADS = 8  # blocking: each serves one request at a time
+WORKER_PROCESSES = {"sqlite": "1", "postgresql": "2"}  # SQLite has one writer at a time
+READY_SECONDS_MAX = 60.0
+SUPERVISE_SECONDS = 0.2
+RESTARTS_MAX = 5  # in the window; what ends more often will not come right by itself
+RESTART_WINDOW_SECONDS = 60.0
+STOP_SECONDS_MAX = 25.0  # the worker finishes what it holds
+SET_UP_STATEMENT_MS = "0"  # no limit: a migration takes as long as it takes
+SHARED_BUFFERS_MB_MAX = 1024
+
+
+class SetUpError(Exception):
+    """The product cannot be set up or run; the text is for a person."""
+
+
+@dataclass
+class Child:
+    """One process of the product, in a process group of its own, with its log file."""
+
+    name: str
+    command: list[str]
+    log: Path
+    process: subprocess.Popen[bytes]
+    ended_at: list[float] = field(default_factory=list)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self.process.poll() is not None
+
+
+@dataclass
+class Place:
+    """Where this start of the product lives: its folder, its engine, its environment."""
+
+    local: Path
+    engine: str
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
+    owner_environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The address a browser takes."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until a signal, or until a process keeps ending; return the exit code."""
+    options = parse(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop_once)
+    try:
+        run(options)
+    except KeyboardInterrupt:
+        print("Stopped.")
+        return 0
+    except (SetUpError, PrivateServerError) as error:
+        print(f"script/server: {error}", file=sys.stderr)
+        return 1
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="script/server", description="Set the product up and run it.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "--postgres", action="store_true",
+        help="on PostgreSQL and Valkey/Redis: of DATABASE_URL and REDIS_URL, else private ones",
+    )  # fmt: skip
+    parser.add_argument("--port", type=int, default=PORT_DEFAULT, help=f"default {PORT_DEFAULT}")
+    return parser.parse_args(arguments)
+
+
+def stop_once(*_: object) -> NoReturn:
+    """Turn the first signal into a KeyboardInterrupt, and ignore further ones while we tidy up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def run(options: argparse.Namespace) -> NoReturn:
+    """Set up, start and supervise. Raises SetUpError, or KeyboardInterrupt when asked to stop."""
+    if not (0 < options.port < 65536):
+        raise SetUpError(f"{options.port} is not a port; --port takes 1 to 65535.")
+    if not port_is_free(options.port):
+        raise SetUpError(f"Port {options.port} is in use; choose another one with --port.")
+    local = Path(os.environ.get("LOCAL_DIR") or CHECKOUT / ".local").absolute()
+    local.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(only_one(local))
+        place = Place(local, "postgresql" if options.postgres else "sqlite", options.port)
+        set_environment(place, stack)
+        set_up(place)
+        children = start_children(place, stack)
+        wait_until_ready(place, children)
+        access = ensure_access(place)
+        stack.callback((place.local / "server.json").unlink, missing_ok=True)
+        write_server_file(place, access, children)
+        print(welcome(place, access), flush=True)
+        while True:
+            if restart_ended(place, children):
+                write_server_file(place, access, children)
+            time.sleep(SUPERVISE_SECONDS)
+
+
+@contextmanager
+def only_one(local: Path) -> Iterator[None]:
+    """Refuse a second start on the same folder: both would write the same files."""
+    with (local / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetUpError(f"It already runs on {local}; stop that one first.") from None
+        yield
+
+
+def set_environment(place: Place, stack: ExitStack) -> None:
+    """Decide which servers are used and fill in the environment of every command and child."""
+    place.environment = {"LOCAL_DIR": str(place.local), "SECRET_KEY": secret_key(place.local)}
+    if place.engine == "sqlite":
+        place.environment["DATABASE_URL"] = f"sqlite:///{place.local / 'kiryana.sqlite3'}"
+        return
+    if urlsplit(os.environ.get("DATABASE_URL", "")).scheme not in ("", "postgres", "postgresql"):
+        raise SetUpError("DATABASE_URL is not the address of a PostgreSQL database.")
+    print("Starting PostgreSQL and Valkey ...", flush=True)
+    servers = stack.enter_context(real_servers(place.local, shared_buffers=shared_buffers()))
+    owner = servers.pop("DATABASE_OWNER_URL")
+    place.environment |= servers
+    place.owner_environment = {
+        "DATABASE_URL": owner,
+        "DATABASE_STATEMENT_TIMEOUT_MS": SET_UP_STATEMENT_MS,
+    }
+    if owner != servers["DATABASE_URL"]:
+        place.owner_environment["APP_DATABASE_ROLE"] = (
+            urlsplit(servers["DATABASE_URL"]).username or ""
+        )
+
+
+def secret_key(local: Path) -> str:
+    """Return the key kept in the folder, made at the first start."""
+    path = local / "secret_key"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(64))
+    return path.read_text().strip()
+
+
+def shared_buffers() -> str:
+    """An eighth of the memory, at most 1 GB."""
+    megabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return f"{max(64, min(SHARED_BUFFERS_MB_MAX, megabytes // 8))}MB"
+
+
+def set_up(place: Place) -> None:
+    """Bring the tables up to date and load the sample chain into an empty database."""
+    (place.local / "server.json").unlink(missing_ok=True)  # it exists only while it is true
+    print("Migrating the database ...", flush=True)
+    manage(place, ["migrate", "--verbosity", "0"], place.owner_environment)
+    print("Loading the sample chain, if the database is empty ...", flush=True)
+    manage(place, ["loadsample"], {"DATABASE_STATEMENT_TIMEOUT_MS": SET_UP_STATEMENT_MS})
+
+
+def manage(place: Place, arguments: list[str], extra: dict[str, str], given: str = "") -> str:
+    """Run a manage.py command on the place's database; return what it wrote. Raises SetUpError."""
+    answer = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=CHECKOUT, env=child_environment(place) | extra,
+        input=given, capture_output=True, text=True,
+    )  # fmt: skip
+    if answer.returncode != 0:
+        raise SetUpError(
+            f"manage.py {arguments[0]} failed:\n{answer.stderr.strip() or answer.stdout.strip()}"
+        )
+    return answer.stdout
+
+
+def child_environment(place: Place) -> dict[str, str]:
+    """Our own environment without other servers' addresses, and the place's own."""
+    inherited = {name: value for name, value in os.environ.items() if name not in SERVER_VARIABLES}
+    return inherited | {"PRODUCTION": "false"} | place.environment
+
+
+def start_children(place: Place, stack: ExitStack) -> list[Child]:
+    """Start web, worker and sweep; the stack stops them in the opposite order."""
+    python = sys.executable
+    commands = {
+        "worker": [
+            python, "-m", "celery", "-A", "inventory_project", "worker", "-Q", "inventory_events",
+            "--pool", "prefork", "--concurrency", WORKER_PROCESSES[place.engine],
+            "--loglevel", "INFO", "--without-gossip", "--without-mingle",
+        ],
+        "sweep": [python, "manage.py", "sweep"],
+        "web": [
+            python, "-m", "granian", "--interface", "wsgi",
+            "--host", LOOPBACK, "--port", str(place.port),
+            "--workers", "1", "--blocking-threads", str(WEB_THREADS),
+            "inventory_project.wsgi:application",
+        ],
+    }  # fmt: skip
+    logs = place.local / "log"
+    logs.mkdir(exist_ok=True)
+    children = []
+    for name, command in commands.items():
+        log = logs / f"{name}.log"
+        log.unlink(missing_ok=True)
+        children.append(Child(name, command, log, start_process(place, command, log)))
+        stack.callback(stop_child, children[-1])
+    return children
+
+
+def start_process(place: Place, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start one process in a group of its own; it ends with us even when we are killed."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, cwd=CHECKOUT, env=child_environment(place),
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=True, preexec_fn=end_with_parent(signal.SIGTERM),
+        )  # fmt: skip
+
+
+def stop_child(child: Child) -> None:
+    """Ask the process to end, wait, and end whatever is left of its group."""
+    if not child.has_ended:
+        child.process.terminate()
+        try:
+            child.process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            print(
+                f"{child.name} did not stop in {STOP_SECONDS_MAX:.0f} s and is killed.",
+                file=sys.stderr,
+            )
+    try:
+        os.killpg(child.process.pid, signal.SIGKILL)
+    except ProcessLookupError:  # the whole group is gone, as it should be
+        return
+    child.process.wait()
+
+
+def wait_until_ready(place: Place, children: list[Child]) -> None:
+    """Wait until the web process says it is ready. Raises SetUpError."""
+    print("Starting web, worker and sweep ...", flush=True)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by way of a proxy
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    problem = ""
+    while time.monotonic() < deadline:
+        raise_if_ended(children)
+        try:
+            opener.open(f"{place.url}/health/ready", timeout=5).close()
+            return
+        except OSError as error:  # not listening yet, or 503 with a reason
+            problem = str(error)
+        time.sleep(0.1)
+    raise SetUpError(
+        f"It was not ready within {READY_SECONDS_MAX:.0f} s ({problem}).{last_words(children)}"
+    )
+
+
+def raise_if_ended(children: list[Child]) -> None:
+    """Raise SetUpError with the last log lines of a child that has ended."""
+    ended = [child for child in children if child.has_ended]
+    if ended:
+        codes = ", ".join(
+            f"{child.name} ended with code {child.process.returncode}" for child in ended
+        )
+        raise SetUpError(f"{codes}.{last_words(ended)}")
+
+
+def restart_ended(place: Place, children: list[Child]) -> bool:
+    """Start again every child that has ended; raises SetUpError when one ends too often."""
+    ended = [child for child in children if child.has_ended]
+    for child in ended:
+        now = time.monotonic()
+        child.ended_at = [at for at in child.ended_at if now - at < RESTART_WINDOW_SECONDS] + [now]
+        if len(child.ended_at) > RESTARTS_MAX:
+            raise_if_ended([child])
+        print(
+            f"script/server: {child.name} ended with code {child.process.returncode}"
+            f" and is started again.{last_words([child])}",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+        stop_child(child)  # what is left of its group
+        child.process = start_process(place, child.command, child.log)
+    return bool(ended)
+
+
+def last_words(children: list[Child]) -> str:
+    """The end of each child's log."""
+    return "".join(f"\n-- {child.log}\n{last_lines(child.log)}" for child in children)
+
+
+def ensure_access(place: Place) -> dict[str, Any]:
+    """Return administrator, keys, store and SKU; those of an earlier start stay while they work."""
+    path = place.local / "credentials.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    code = "from script.first_access import main; main()"
+    answer = manage(
+        place,
+        ["shell", "--verbosity", "0", "-c", code],
+        {},
+        json.dumps(known.get(place.engine, {})),
+    )
+    known[place.engine] = json.loads(answer)
+    write_private(path, json.dumps(known, indent=1))
+    return dict(known[place.engine])
+
+
+def write_server_file(place: Place, access: dict[str, Any], children: list[Child]) -> None:
+    """Write `server.json` (mode 600) for programs; it exists while the server runs."""
+    facts = {"url": place.url} | {name: value for name, value in access.items() if name != "sku"}
+    facts["pids"] = {child.name: child.process.pid for child in children}
+    facts["env"] = place.environment
+    write_private(place.local / "server.json", json.dumps(facts, indent=1))
+
+
+def welcome(place: Place, access: dict[str, Any]) -> str:
+    """What a person needs to begin."""
+    lines = [
+        "",
+        f"Kiryana runs on {place.url} ({place.engine})",
+        f"Back office    {place.url}/admin/   {access['admin_user']} / {access['admin_password']}",
+        f"Store key      {access['store_key']}   (store {access['store']})",
+        f"All of this is also in {place.local / 'server.json'}; Ctrl-C stops it.",
+    ]
+    if access["store_key"] and access["sku"]:
+        lines += ["", "Sell one item, then look at the new level:", *curl_lines(place.url, access)]
+    return "\n".join(lines)
+
+
+def curl_lines(url: str, access: dict[str, Any]) -> list[str]:
+    """A sale and the level after it, ready for a shell. The same sale sent twice counts once."""
+    key = shlex.quote(f"Authorization: Api-Key {access['store_key']}")
+    sale = {
+        "event_id": str(uuid.uuid4()),
+        "sku": access["sku"],
+        "quantity": 1,
+        "occurred_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    body = shlex.quote(json.dumps(sale))
+    level = shlex.quote(f"{url}/api/stock/levels/?product={quote(access['sku'], safe='')}")
+    return [
+        f"curl -H {key} -H 'Content-Type: application/json' -d {body} {url}/api/orders/sales/",
+        f"curl -H {key} {level}",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

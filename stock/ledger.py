@@ -1,0 +1,491 @@
+"""The only writer of the ledger: heads, levels and movements.
+
+Everything that moves stock is *staged* as rows of the temporary table `stock_posting`, by
+`record` from Python or by the sale worker straight from its inbox, and then *posted* by one set
+of statements, the same text on SQLite and PostgreSQL. The rules:
+
+- The caller holds the row locks of the stores' LedgerHeads, taken in store order, before it
+  stages (`lock_stores`). That lock is the store's lane: numbering, balances and the answer to
+  "is this event known?" are final only under it. On SQLite the write lock is the lane.
+- Locks are taken in one order everywhere: heads, levels, movements.
+- Claiming a lane and working in it are two statements: one statement's snapshot would be older
+  than its lock.
+"""
+
+import hashlib
+import uuid
+import zoneinfo
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone as clock
+
+from catalog.models import Product
+from catalog.scanning import Scanned, choose_scanned, find_scanned
+from inventory_project.errors import Conflict, DomainError
+from inventory_project.failpoints import reach
+from inventory_project.fields import format_quantity
+from inventory_project.rows import flatten_values, place_values, read_uuid
+from stock.models import DECREASING_KINDS, LedgerHead
+from stores.models import NegativeStock, Store
+
+STAGE_ROWS_PER_STATEMENT = 500
+
+# A staged row posts unless something speaks against it; `verdict` says what. `posts` is a
+# boolean of its own because PostgreSQL guesses that `verdict = ''` keeps one row in 200 and
+# then joins row by row. Column types follow the Movement table.
+_MAKE_STAGE = """
+CREATE TEMPORARY TABLE IF NOT EXISTS stock_posting {on_commit} AS
+SELECT store_id, seq AS nth, product_id, kind, quantity, amount, event_id, digest, occurred_at,
+       business_date, receipt, reason, actor_id, device_id, reverses_seq,
+       CAST(1 AS boolean) AS posts, CAST(0 AS boolean) AS refuses_below_zero,
+       CAST('' AS varchar(24)) AS verdict
+  FROM stock_movement
+ WHERE 1 = 0
+"""
+# A temporary table is never vacuumed: emptied by DELETE alone it would grow for ever.
+_ON_COMMIT = {"postgresql": "ON COMMIT DELETE ROWS", "sqlite": ""}
+
+STAGE_COLUMNS = (
+    "store_id, nth, product_id, kind, quantity, amount, event_id, digest, occurred_at, "
+    "business_date, receipt, reason, actor_id, device_id, reverses_seq, posts, "
+    "refuses_below_zero, verdict"
+)
+
+# One probe of the unique index (store, event_id) a row. What the ledger knows already outranks
+# any other verdict.
+_FIND_KNOWN = """
+UPDATE stock_posting
+   SET posts = false,
+       verdict = CASE WHEN known.digest = stock_posting.digest THEN 'duplicate' ELSE 'conflict' END
+  FROM stock_movement AS known
+ WHERE known.store_id = stock_posting.store_id
+   AND known.event_id = stock_posting.event_id
+"""
+
+_COUNT_REFUSING = "SELECT count(*) FROM stock_posting WHERE posts AND refuses_below_zero"
+
+# Every posting row of each product that has a refusing one, with the balance it starts from.
+_READ_REFUSING = """
+SELECT p.store_id, p.product_id, p.nth, p.quantity, p.refuses_below_zero,
+       COALESCE(level.quantity, 0)
+  FROM stock_posting AS p
+  LEFT JOIN stock_level AS level
+    ON level.store_id = p.store_id AND level.product_id = p.product_id
+ WHERE p.posts
+   AND EXISTS (SELECT 1 FROM stock_posting AS r
+                WHERE r.posts AND r.refuses_below_zero
+                  AND r.store_id = p.store_id AND r.product_id = p.product_id)
+ ORDER BY p.store_id, p.product_id, p.nth
+"""
+
+_REFUSE = """
+UPDATE stock_posting SET posts = false, verdict = 'insufficient_stock'
+ WHERE (store_id, nth) IN (VALUES {rows})
+"""
+
+# `seq` continues the store's head; `later` is what the rows after this one add to the same
+# level, so that balance_after = the level after all of them - later.
+_NUMBERED = """
+SELECT p.*,
+       head.last_seq + row_number() OVER (PARTITION BY p.store_id ORDER BY p.nth) AS seq,
+       sum(p.quantity) OVER (PARTITION BY p.store_id, p.product_id ORDER BY p.nth DESC
+                             ROWS UNBOUNDED PRECEDING) - p.quantity AS later
+  FROM stock_posting AS p
+  JOIN stock_ledgerhead AS head ON head.store_id = p.store_id
+ WHERE p.posts
+"""
+
+# Sorted by key: with two workers an unsorted upsert deadlocks by the hundred.
+_WRITE_LEVELS = f"""
+INSERT INTO stock_level (store_id, product_id, quantity, updated_seq)
+SELECT n.store_id, n.product_id, CAST(sum(n.quantity) AS bigint), max(n.seq)
+  FROM ({_NUMBERED}) AS n
+ WHERE true
+ GROUP BY n.store_id, n.product_id
+ ORDER BY n.store_id, n.product_id
+    ON CONFLICT (store_id, product_id) DO UPDATE
+   SET quantity = stock_level.quantity + EXCLUDED.quantity,
+       updated_seq = EXCLUDED.updated_seq
+"""
+
+# No ON CONFLICT here, ever: a row that is already there means the lock was not held, and the
+# transaction has to fail rather than leave a gap.
+_WRITE_MOVEMENTS = f"""
+INSERT INTO stock_movement
+       (store_id, seq, product_id, kind, quantity, balance_after, amount, event_id, digest,
+        occurred_at, recorded_at, business_date, receipt, reason, actor_id, device_id, reverses_seq)
+SELECT n.store_id, n.seq, n.product_id, n.kind, n.quantity,
+       CAST(level.quantity - n.later AS bigint), n.amount, n.event_id, n.digest,
+       n.occurred_at, %s, n.business_date, n.receipt, n.reason, n.actor_id, n.device_id,
+       n.reverses_seq
+  FROM ({_NUMBERED}) AS n
+  JOIN stock_level AS level
+    ON level.store_id = n.store_id AND level.product_id = n.product_id
+ ORDER BY n.store_id, n.seq
+"""
+
+_ADVANCE_HEADS = """
+UPDATE stock_ledgerhead
+   SET last_seq = stock_ledgerhead.last_seq + added.movements
+  FROM (SELECT store_id, count(*) AS movements FROM stock_posting WHERE posts GROUP BY store_id)
+       AS added
+ WHERE added.store_id = stock_ledgerhead.store_id
+"""
+
+_READ_RECORDED = """
+SELECT m.event_id, p.verdict, m.seq, m.balance_after
+  FROM stock_posting AS p
+  JOIN stock_movement AS m ON m.store_id = p.store_id AND m.event_id = p.event_id
+ ORDER BY p.nth
+"""
+
+_OPEN_LANES = """
+INSERT INTO stock_ledgerhead (store_id, last_seq)
+SELECT store.id, 0 FROM stores_store AS store
+ WHERE store.id IN ({ids})
+   AND NOT EXISTS (SELECT 1 FROM stock_ledgerhead AS head WHERE head.store_id = store.id)
+ ORDER BY store.id
+    ON CONFLICT DO NOTHING
+"""
+
+
+class EventConflict(Conflict):
+    """The event_id is known with other content; the first stays."""
+
+    code = "event_conflict"
+    title = "This event id was used for something else"
+
+
+class InsufficientStock(Conflict):
+    """A removal by hand would take more than there is. `facts`: sku, available, asked."""
+
+    code = "insufficient_stock"
+    title = "Not enough stock"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One movement to be recorded; quantities in thousandths, money in 1/10,000.
+
+    `quantity` is signed. `refuses_below_zero` is the negative-stock policy, already decided.
+    """
+
+    store_id: int
+    product_id: int
+    kind: str
+    quantity: int
+    event_id: uuid.UUID
+    digest: bytes
+    occurred_at: datetime
+    business_date: date
+    amount: int | None = None
+    receipt: str = ""
+    reason: str = ""
+    actor_id: int | None = None
+    device_id: int | None = None
+    reverses_seq: int | None = None
+    refuses_below_zero: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of an entry: `recorded`, or `duplicate` of the movement it names."""
+
+    event_id: uuid.UUID
+    status: str
+    seq: int
+    balance_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A staged row that asked for more than there was; thousandths."""
+
+    store_id: int
+    nth: int
+    product_id: int
+    available: int
+    asked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of goods moved by hand, as a person or device says it.
+
+    `quantity` in thousandths: above 0 for every kind but `adjustment`, which is signed.
+    `sku` or `barcode`, the latter in its comparable form.
+    """
+
+    event_id: uuid.UUID
+    kind: str
+    quantity: int
+    occurred_at: datetime
+    sku: str = ""
+    barcode: str = ""
+    amount: int | None = None
+    receipt: str = ""
+    reason: str = ""
+
+
+class UnknownProduct(DomainError):
+    """No product has this SKU or barcode."""
+
+    code = "unknown_product"
+    title = "Unknown product"
+
+
+class Retired(Conflict):
+    """A retired store or product takes no new documents."""
+
+    code = "retired"
+    title = "Retired"
+
+
+@transaction.atomic
+def move_by_hand(
+    *, store: Store, lines: Sequence[Line], actor_id: int | None, device_id: int | None
+) -> list[Recorded]:
+    """Receive, return, waste or adjust; all lines or none. Returns one Recorded per line.
+
+    Raises UnknownProduct, AmbiguousBarcode, Retired, EventConflict, InsufficientStock; their
+    pointers begin with the number of the line.
+    """
+    if store.retired_at:
+        raise Retired(f"Store {store.code} is retired and takes no new movements.")
+    found = find_scanned({(line.sku, line.barcode) for line in lines})
+    zone = zoneinfo.ZoneInfo(store.timezone)
+    entries = []
+    for number, line in enumerate(lines):
+        scanned = _choose(found[line.sku, line.barcode], line, number)
+        entries.append(_to_entry(store, zone, line, scanned, actor_id, device_id))
+    return record(entries)
+
+
+def _choose(scanned: list[Scanned], line: Line, number: int) -> Scanned:
+    field = "sku" if line.sku else "barcode"
+    pointer = f"/{number}/{field}"
+    if not scanned:
+        raise UnknownProduct(f"No product has this {field}.", pointer=pointer)
+    chosen = choose_scanned(scanned, pointer=pointer)
+    if chosen.product.retired_at:
+        raise Retired(f"{chosen.product.sku} is retired.", pointer=pointer)
+    return chosen
+
+
+def _to_entry(
+    store: Store,
+    zone: zoneinfo.ZoneInfo,
+    line: Line,
+    scanned: Scanned,
+    actor_id: int | None,
+    device_id: int | None,
+) -> Entry:
+    sign = -1 if line.kind in DECREASING_KINDS else 1
+    return Entry(
+        store_id=store.pk,
+        product_id=scanned.product.pk,
+        kind=line.kind,
+        quantity=sign * line.quantity * scanned.units,
+        event_id=line.event_id,
+        digest=digest_event(
+            line.kind, line.sku, line.barcode, line.quantity, line.occurred_at.isoformat(),
+            line.amount, line.receipt, line.reason,
+        ),
+        occurred_at=line.occurred_at,
+        business_date=line.occurred_at.astimezone(zone).date(),
+        amount=line.amount,
+        receipt=line.receipt,
+        reason=line.reason,
+        actor_id=actor_id,
+        device_id=device_id,
+        refuses_below_zero=refuses_below_zero(
+            store=store, product=scanned.product, is_sale=False
+        ),
+    )  # fmt: skip
+
+
+@transaction.atomic
+def record(entries: Sequence[Entry]) -> list[Recorded]:
+    """Write movements of one store, all or none; returns one Recorded per entry, in order.
+
+    An entry whose event_id and digest the ledger knows counts no second time. Raises
+    EventConflict (same id, other content) and InsufficientStock; their pointers begin with the
+    number of the entry.
+    """
+    first = _refuse_conflicts_within(entries)
+    lock_stores({entry.store_id for entry in entries})
+    start_staging()
+    _stage(entries, list(first.values()))
+    short = post_staged()
+    _raise_conflict()
+    _raise_insufficient(short)
+    recorded = _read_recorded()
+    seen: set[uuid.UUID] = set()
+    return [_tell(recorded[entry.event_id], seen) for entry in entries]
+
+
+def digest_event(*parts: object) -> bytes:
+    """16 bytes that tell an event's content from any other: BLAKE2b of its normalised parts."""
+    text = "\x1f".join("" if part is None else str(part) for part in parts)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def refuses_below_zero(*, store: Store, product: Product, is_sale: bool) -> bool:
+    """Whether a removal may not take this balance below zero: product, else store, else chain."""
+    chain = settings.NEGATIVE_STOCK_OF_SALES if is_sale else settings.NEGATIVE_STOCK_OF_REMOVALS
+    return (product.negative_stock or store.negative_stock or chain) == NegativeStock.REFUSE
+
+
+def open_lanes(store_ids: Iterable[int]) -> None:
+    """Make the head row of every store that has none yet."""
+    ids = sorted(store_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN_LANES.format(ids=", ".join(["%s"] * len(ids))), ids)
+
+
+def lock_stores(store_ids: Iterable[int]) -> None:
+    """Take the lanes of these stores, in store order; waits for whoever holds one."""
+    ids = sorted(store_ids)
+    open_lanes(ids)
+    list(
+        LedgerHead.objects.select_for_update()
+        .filter(pk__in=ids)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+
+
+def start_staging() -> None:
+    """Give this transaction an empty `stock_posting`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MAKE_STAGE.format(on_commit=_ON_COMMIT[connection.vendor]))
+        cursor.execute("DELETE FROM stock_posting")
+
+
+def post_staged() -> list[Short]:
+    """Turn the staged rows into movements and levels; the rows that do not post get a verdict.
+
+    Verdicts: `duplicate`, `conflict`, `insufficient_stock`, or what the stager wrote. Returns
+    the rows refused for want of stock. The lanes of all staged stores must be held.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND_KNOWN)
+        short = _refuse_below_zero(cursor)
+        cursor.execute(_WRITE_LEVELS)
+        reach("after_balance_row")
+        cursor.execute(_WRITE_MOVEMENTS, flatten_values(connection, [[clock.now()]]))
+        reach("after_ledger_row")
+        cursor.execute(_ADVANCE_HEADS)
+    return short
+
+
+def _refuse_below_zero(cursor: Any) -> list[Short]:
+    cursor.execute(_COUNT_REFUSING)
+    if cursor.fetchone()[0] == 0:
+        return []
+    cursor.execute(_READ_REFUSING)
+    short = _find_short(cursor.fetchall())
+    for start in range(0, len(short), STAGE_ROWS_PER_STATEMENT):
+        keys = [(s.store_id, s.nth) for s in short[start : start + STAGE_ROWS_PER_STATEMENT]]
+        sql = _REFUSE.format(rows=place_values(len(keys), 2))
+        cursor.execute(sql, flatten_values(connection, keys))
+    return short
+
+
+def _find_short(rows: Iterable[tuple[int, int, int, int, bool, int]]) -> list[Short]:
+    """Rows that would take their balance below zero, one after another: a refused row leaves
+    its stock to the next."""
+    short: list[Short] = []
+    product: tuple[int, int] | None = None
+    balance = 0
+    for store_id, product_id, nth, quantity, refuses, level in rows:
+        if (store_id, product_id) != product:
+            product, balance = (store_id, product_id), level
+        if refuses and quantity < 0 and balance + quantity < 0:
+            short.append(Short(store_id, nth, product_id, available=balance, asked=-quantity))
+        else:
+            balance += quantity
+    return short
+
+
+def _refuse_conflicts_within(entries: Sequence[Entry]) -> dict[uuid.UUID, int]:
+    """The number of the first entry of each event_id."""
+    first: dict[uuid.UUID, int] = {}
+    for number, entry in enumerate(entries):
+        if entries[first.setdefault(entry.event_id, number)].digest != entry.digest:
+            raise EventConflict(
+                "This event_id stands twice in the request, with different content.",
+                pointer=f"/{number}/event_id",
+            )
+    return first
+
+
+def _stage(entries: Sequence[Entry], numbers: Sequence[int]) -> None:
+    with connection.cursor() as cursor:
+        for start in range(0, len(numbers), STAGE_ROWS_PER_STATEMENT):
+            chunk = numbers[start : start + STAGE_ROWS_PER_STATEMENT]
+            rows = [_stage_row(number, entries[number]) for number in chunk]
+            cursor.execute(
+                f"INSERT INTO stock_posting ({STAGE_COLUMNS}) "
+                f"VALUES {place_values(len(rows), len(rows[0]))}",
+                flatten_values(connection, rows),
+            )
+
+
+def _stage_row(nth: int, entry: Entry) -> tuple[Any, ...]:
+    return (
+        entry.store_id, nth, entry.product_id, entry.kind, entry.quantity, entry.amount,
+        entry.event_id, entry.digest, entry.occurred_at, entry.business_date, entry.receipt,
+        entry.reason, entry.actor_id, entry.device_id, entry.reverses_seq,
+        True, entry.refuses_below_zero, "",
+    )  # fmt: skip
+
+
+def _raise_conflict() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT min(nth) FROM stock_posting WHERE verdict = 'conflict'")
+        nth = cursor.fetchone()[0]
+    if nth is not None:
+        raise EventConflict(
+            "This event_id is known with other content; the first one stays.",
+            pointer=f"/{nth}/event_id",
+        )
+
+
+def _raise_insufficient(short: Sequence[Short]) -> None:
+    if not short:
+        return
+    first = min(short, key=lambda row: row.nth)
+    sku = Product.objects.values_list("sku", flat=True).get(pk=first.product_id)
+    raise InsufficientStock(
+        f"{sku}: {format_quantity(first.asked)} asked, "
+        f"{format_quantity(first.available)} available.",
+        pointer=f"/{first.nth}/quantity",
+        sku=sku,
+        available=format_quantity(first.available),
+        asked=format_quantity(first.asked),
+    )
+
+
+def _read_recorded() -> dict[uuid.UUID, Recorded]:
+    with connection.cursor() as cursor:
+        cursor.execute(_READ_RECORDED)
+        return {
+            read_uuid(event_id): Recorded(
+                read_uuid(event_id), verdict or "recorded", seq, balance_after
+            )
+            for event_id, verdict, seq, balance_after in cursor.fetchall()
+        }
+
+
+def _tell(recorded: Recorded, seen: set[uuid.UUID]) -> Recorded:
+    """The second of two equal entries in one request is a duplicate of the first."""
+    if recorded.event_id in seen:
+        return Recorded(recorded.event_id, "duplicate", recorded.seq, recorded.balance_after)
+    seen.add(recorded.event_id)
+    return recorded

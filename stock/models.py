@@ -1,0 +1,182 @@
+"""The ledger's tables. ledger.py is their only writer."""
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from catalog.models import Product
+from inventory_project.fields import MoneyField, QuantityField
+from stores.models import Store, StoreKey, StoreScopedQuerySet
+
+# Far from the end of a bigint, so that sums of levels still fit and SQLite, which turns an
+# overflow into a float, is stopped by the same constraint as PostgreSQL.
+BALANCE_UNITS_MAX = 1_000_000_000_000
+
+
+class Kind(models.TextChoices):
+    """Why stock moved. The kind gives the sign; only an adjustment is signed by the caller."""
+
+    RECEIPT = "receipt", "Receipt"
+    SALE = "sale", "Sale"
+    RETURN = "return", "Return"
+    VENDOR_RETURN = "vendor_return", "Return to vendor"
+    WASTE = "waste", "Waste"
+    ADJUSTMENT = "adjustment", "Adjustment"
+    COUNT = "count", "Count"
+    TRANSFER_OUT = "transfer_out", "Transfer out"
+    TRANSFER_IN = "transfer_in", "Transfer in"
+    REVERSAL = "reversal", "Reversal"
+
+
+class Reason(models.TextChoices):
+    DAMAGED = "damaged", "Damaged"
+    THEFT = "theft", "Theft"
+    LOST = "lost", "Lost"
+    EXPIRED = "expired", "Expired"
+    SAMPLE = "sample", "Sample"
+    INTERNAL_USE = "internal_use", "Internal use"
+    RECOUNT = "recount", "Recount"
+    OTHER = "other", "Other"
+
+
+INCREASING_KINDS = [Kind.RECEIPT, Kind.RETURN, Kind.TRANSFER_IN]
+DECREASING_KINDS = [Kind.SALE, Kind.VENDOR_RETURN, Kind.WASTE, Kind.TRANSFER_OUT]
+EITHER_WAY_KINDS = [Kind.ADJUSTMENT, Kind.COUNT, Kind.REVERSAL]
+
+
+class LedgerHead(models.Model):
+    """One row a store: the last `seq` given out. Its row lock is the store's lane. (Class A.)"""
+
+    store = models.OneToOneField(Store, on_delete=models.PROTECT, primary_key=True)
+    last_seq = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(last_seq__gte=0), name="ledger_head_seq_not_negative"
+            ),
+        ]
+
+
+class LevelQuerySet(StoreScopedQuerySet):
+    def for_store(self, store: Store) -> Self:
+        return self.filter(store=store)
+
+
+class Level(models.Model):
+    """What a store has of a product; no row is zero. (Class A.)
+
+    The sum of that product's movements at every commit. No index on quantity or updated_seq:
+    it would cost the cheap in-place (HOT) updates of PostgreSQL.
+    """
+
+    pk = models.CompositePrimaryKey("store_id", "product_id")
+    store = models.ForeignKey(
+        Store, on_delete=models.PROTECT, db_index=False, related_name="levels"
+    )
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="levels")
+    quantity = QuantityField()
+    updated_seq = models.BigIntegerField()
+
+    objects = LevelQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            # A balance outside would overflow in sums; the event that asks for it is parked.
+            models.CheckConstraint(
+                condition=Q(quantity__gte=-BALANCE_UNITS_MAX, quantity__lte=BALANCE_UNITS_MAX),
+                name="level_quantity_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.product}: {self.quantity}"
+
+
+class MovementQuerySet(StoreScopedQuerySet):
+    def for_store(self, store: Store) -> Self:
+        return self.filter(store=store)
+
+    def after(self, seq: int) -> Self:
+        """The store's feed: what came after this seq, oldest first. Filter by one store first."""
+        return self.filter(seq__gt=seq).order_by("seq")
+
+
+class Movement(models.Model):
+    """One change of one level; the history, the change feed and the audit at once. (Class A.)
+
+    Append-only: a mistake is corrected by another movement. `seq` runs without gaps per store
+    in the order of truth, `balance_after` is the balance in that order. No database foreign
+    keys: every movement has its Level row, which has them, and two more would halve the rate.
+    """
+
+    pk = models.CompositePrimaryKey("store_id", "seq")
+    store = models.ForeignKey(
+        Store, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    seq = models.BigIntegerField()
+    product = models.ForeignKey(
+        Product, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    quantity = QuantityField(help_text="Signed: what was added to the balance.")
+    balance_after = QuantityField()
+    amount = MoneyField(null=True, help_text="Line total: sale value or receipt cost, unsigned.")
+    occurred_at = models.DateTimeField(help_text="As the device said.")
+    recorded_at = models.DateTimeField(help_text="When the server took it into the ledger.")
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    device = models.ForeignKey(
+        StoreKey,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    reverses_seq = models.BigIntegerField(null=True)
+    business_date = models.DateField(help_text="The day in the store's zone.")
+    event_id = models.UUIDField()
+    digest = models.BinaryField(max_length=16)
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    reason = models.CharField(max_length=16, choices=Reason.choices, blank=True)
+    receipt = models.CharField(max_length=64, blank=True, help_text="Basket or document.")
+
+    objects = MovementQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            # "Exactly once" is this index: whatever is resent or raced, an id counts once.
+            models.UniqueConstraint(
+                fields=["store", "event_id"], name="movement_event_once_per_store"
+            ),
+            models.CheckConstraint(condition=Q(seq__gte=1), name="movement_seq_positive"),
+            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="movement_kind_known"),
+            models.CheckConstraint(
+                condition=Q(kind__in=INCREASING_KINDS, quantity__gt=0)
+                | Q(kind__in=DECREASING_KINDS, quantity__lt=0)
+                | Q(kind__in=EITHER_WAY_KINDS),
+                name="movement_sign_follows_kind",
+            ),
+            models.CheckConstraint(
+                condition=Q(reason__in=["", *Reason.values]), name="movement_reason_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount__isnull=True) | Q(amount__gte=0),
+                name="movement_amount_not_negative",
+            ),
+        ]
+        indexes = [
+            # History of one product in one store, and its level as of a seq.
+            models.Index(fields=["store", "product", "seq"], name="movement_history"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.store_id}/{self.seq}"

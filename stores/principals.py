@@ -1,0 +1,67 @@
+"""Who asks, and which stores that one may see."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from accounts.models import User
+from inventory_project.errors import NotFound
+from stores.models import Store, StoreKey
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A device key of one store, a head-office key, or a person of staff.
+
+    `store` is set for device keys only. Write modules take a principal to know whom to name as
+    `actor_id` and `device_id`; querysets take it in `visible_to`.
+    """
+
+    store: Store | None = None
+    key: StoreKey | None = None
+    user: User | None = None
+
+    # DRF and Django ask these two of anything that stands in for a user.
+    is_authenticated = True
+    is_anonymous = False
+
+    @property
+    def is_device(self) -> bool:
+        return self.store is not None
+
+    @cached_property
+    def is_chain_wide(self) -> bool:
+        """Head office: its keys, superusers, and staff with the permission `work_chain_wide`."""
+        if self.key is not None:
+            return self.store is None
+        user = self.user
+        return user is not None and (user.is_superuser or user.has_perm("stores.work_chain_wide"))
+
+    @cached_property
+    def member_store_ids(self) -> list[int]:
+        if self.user is None:
+            return []
+        return list(self.user.store_memberships.values_list("store_id", flat=True))
+
+    @property
+    def actor_id(self) -> int | None:
+        return self.user.pk if self.user else None
+
+    @property
+    def device_id(self) -> int | None:
+        return self.key.pk if self.key else None
+
+    def get_store(self, code: str | None) -> Store:
+        """The store of this code, or the device's own when no code is given.
+
+        Raises NotFound for a missing store and for one of somebody else: both answer alike.
+        """
+        if self.store is not None and code in (None, self.store.code):
+            return self.store
+        found = Store.objects.visible_to(self).filter(code=code or "").first()
+        if found is None:
+            raise NotFound("There is no such store.", pointer="/store")
+        return found
+
+
+SYSTEM = Principal()
+"""Nobody in particular: commands and tasks. It sees no store through `visible_to`."""

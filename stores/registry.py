@@ -1,0 +1,114 @@
+"""What happens to stores and keys: the one write module of this app."""
+
+import secrets
+import string
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone as clock
+
+from inventory_project.errors import Conflict
+from stores.authentication import hash_secret
+from stores.models import Store, StoreKey, StoresHead
+
+KEY_PREFIX_CHARACTERS = 10
+KEY_SECRET_BYTES = 32
+_PREFIX_ALPHABET = string.ascii_lowercase + string.digits
+
+
+class StoreCodeTaken(Conflict):
+    code = "store_code_taken"
+
+
+@dataclass(frozen=True)
+class IssuedKey:
+    """A key just made. `credential` is what the device sends; it is not stored anywhere."""
+
+    key: StoreKey
+    credential: str
+
+
+@transaction.atomic
+def register_store(*, code: str, name: str, retired: bool = False, **fields: Any) -> Store:
+    """Make a store and return it; `fields` are address, timezone, currency, negative_stock.
+
+    A chain that moves in brings closed shops along: those are registered `retired`, and the
+    events they still send count.
+
+    Raises StoreCodeTaken.
+    """
+    store = Store(code=code, name=name, retired_at=clock.now() if retired else None, **fields)
+    store.version = _next_version()
+    try:
+        with transaction.atomic():
+            store.save(force_insert=True)
+    except IntegrityError as error:
+        if Store.objects.filter(code=code).exists():
+            raise StoreCodeTaken("Another store has this code.", pointer="/code") from error
+        raise
+    return store
+
+
+@transaction.atomic
+def change_store(store: Store, **fields: Any) -> Store:
+    """Change name, address, timezone, currency or negative_stock; returns the store.
+
+    The code stays for ever: it is in the addresses and journals of every till.
+    """
+    version = _next_version()
+    for name, value in fields.items():
+        setattr(store, name, value)
+    store.version = version
+    store.save(update_fields=[*fields, "version"])
+    return store
+
+
+def retire_store(store: Store) -> Store:
+    """Close a store: no new documents, its keys are refused, late events still count."""
+    return store if store.retired_at else change_store(store, retired_at=clock.now())
+
+
+def reopen_store(store: Store) -> Store:
+    """Open a retired store again."""
+    return change_store(store, retired_at=None) if store.retired_at else store
+
+
+def issue_key(
+    *,
+    name: str,
+    store: Store | None,
+    valid_from: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> IssuedKey:
+    """Make a device key of `store`, or a head-office key when it is None.
+
+    The secret is in the answer and nowhere else: what is lost is replaced, not read again.
+    """
+    prefix = "".join(secrets.choice(_PREFIX_ALPHABET) for _ in range(KEY_PREFIX_CHARACTERS))
+    secret = secrets.token_urlsafe(KEY_SECRET_BYTES)
+    key = StoreKey.objects.create(
+        prefix=prefix,
+        secret_sha256=hash_secret(secret),
+        name=name,
+        store=store,
+        valid_from=valid_from or clock.now(),
+        expires_at=expires_at,
+    )
+    return IssuedKey(key=key, credential=f"{prefix}.{secret}")
+
+
+def revoke_key(key: StoreKey) -> StoreKey:
+    """Refuse the key from the next request on; doing it twice keeps the first time."""
+    StoreKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=clock.now())
+    key.refresh_from_db()
+    return key
+
+
+def _next_version() -> int:
+    StoresHead.objects.get_or_create(id=1)
+    head = StoresHead.objects.select_for_update().get(id=1)
+    head.version += 1
+    head.save(update_fields=["version"])
+    return head.version

@@ -1,0 +1,61 @@
+"""Doors to the registry: `/api/stores/`."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import status, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from inventory_project.paging import KeysetPagination
+from stores import registry
+from stores.filters import StoreFilter
+from stores.models import Store
+from stores.permissions import ReadsAllHeadOfficeWrites, principal_of
+from stores.serializers import StoreSerializer
+
+
+@extend_schema_view(
+    list=extend_schema(summary="Stores the caller may see"),
+    retrieve=extend_schema(summary="One store"),
+)
+class StoreViewSet(viewsets.GenericViewSet[Store]):
+    permission_classes = [ReadsAllHeadOfficeWrites]
+    serializer_class = StoreSerializer
+    filterset_class = StoreFilter
+    pagination_class = KeysetPagination
+    page_order = ("code",)
+    page_parameters = ("limit", "cursor")
+    lookup_field = "code"
+    lookup_value_regex = "[^/]+"
+    queryset = Store.objects.all()
+
+    def get_queryset(self) -> Any:
+        return Store.objects.visible_to(principal_of(self.request))
+
+    def list(self, request: Request) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(StoreSerializer(page, many=True).data)
+
+    def retrieve(self, request: Request, code: str) -> Response:
+        return Response(StoreSerializer(principal_of(request).get_store(code)).data)
+
+    @extend_schema(summary="Register a store", responses={201: StoreSerializer})
+    def create(self, request: Request) -> Response:
+        sent = StoreSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        store = registry.register_store(**sent.validated_data)
+        return Response(StoreSerializer(store).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(summary="Change a store")
+    def partial_update(self, request: Request, code: str) -> Response:
+        store = principal_of(request).get_store(code)
+        sent = StoreSerializer(store, data=request.data, partial=True)
+        sent.is_valid(raise_exception=True)
+        fields = {n: v for n, v in sent.validated_data.items() if n != "code"}
+        return Response(StoreSerializer(registry.change_store(store, **fields)).data)
+
+    @extend_schema(summary="Close a store; late events still count", request=None)
+    def retire(self, request: Request, code: str) -> Response:
+        store = registry.retire_store(principal_of(request).get_store(code))
+        return Response(StoreSerializer(store).data)

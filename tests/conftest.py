@@ -1,0 +1,58 @@
+"""Fixtures. `db` rolls back at the end; `committed` really commits and is emptied by the owner."""
+
+import pytest
+from django.db import connection, connections
+
+from tests import databases, make
+
+
+def pytest_collection_modifyitems(config, items):
+    """Promises about one engine are not collected on the other (they are not skipped tests)."""
+    other = {"sqlite": "postgresql", "postgresql": "sqlite"}[connection.vendor]
+    left_out = [item for item in items if item.get_closest_marker(other)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker):
+    with django_db_blocker.unblock():
+        databases.migrate()
+        yield
+        connections.close_all()
+
+
+@pytest.fixture
+def committed(django_db_setup, django_db_blocker):
+    """A database whose commits are real, so that other connections and processes see them."""
+    with django_db_blocker.unblock():
+        yield
+        connections.close_all()
+        databases.empty_tables()
+
+
+@pytest.fixture
+def lahore(request):
+    return make.make_store("LHR-01", name="Kiryana Lahore")
+
+
+@pytest.fixture
+def karachi(request):
+    return make.make_store("KHI-02", name="Kiryana Karachi")
+
+
+@pytest.fixture
+def tea(request):
+    return make.make_product("TEA", name="Tea 250 g")
+
+
+@pytest.fixture
+def till(lahore):
+    """A device of the Lahore store."""
+    return make.make_device(lahore)
+
+
+@pytest.fixture
+def head_office():
+    return make.make_head_office()

@@ -1,0 +1,67 @@
+"""What tests do to the database as its owner: migrate it, and empty it after a test."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+from django.core.cache import caches
+from django.core.management import call_command
+from django.db import connection
+
+from tests.environment import OWNER_URL
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+# Made by migrate itself, not by tests.
+KEPT_TABLES = {"django_migrations", "django_content_type", "auth_permission"}
+
+
+def migrate() -> None:
+    """As the manual says: on PostgreSQL the owner migrates and grants to the application."""
+    if connection.vendor == "sqlite":
+        call_command("migrate", verbosity=0)
+        return
+    role = unquote(urlsplit(os.environ["DATABASE_URL"]).username or "")
+    environment = os.environ | {"DATABASE_URL": OWNER_URL, "APP_DATABASE_ROLE": role}
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+        cwd=CHECKOUT, env=environment, check=True,
+    )  # fmt: skip
+
+
+def empty_tables() -> None:
+    """Delete every row a test committed, through the owner: the application may not."""
+    caches["doorbell"].clear()
+    caches["default"].clear()
+    tables = set(connection.introspection.table_names()) - KEPT_TABLES
+    if connection.vendor == "sqlite":
+        _empty_sqlite(tables)
+    else:
+        _empty_postgresql(tables)
+
+
+def _empty_sqlite(tables: set[str]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA foreign_keys = OFF")
+        triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        for (name,) in cursor.execute(triggers).fetchall():
+            cursor.execute(f"DROP TRIGGER {name}")
+        for table in tables:
+            cursor.execute(f'DELETE FROM "{table}"')
+        cursor.execute("PRAGMA foreign_keys = ON")
+    call_command("migrate", verbosity=0)  # makes the triggers again, as an operator would
+
+
+def _empty_postgresql(tables: set[str]) -> None:
+    with psycopg.connect(OWNER_URL, autocommit=True) as owner:
+        names = sorted(tables)
+        filled = owner.execute(
+            " UNION ALL ".join(
+                f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM \"{name}\")" for name in names
+            )
+        ).fetchall()
+        if filled:
+            listed = ", ".join(f'"{name}"' for (name,) in filled)
+            owner.execute(f"TRUNCATE {listed} RESTART IDENTITY CASCADE")
