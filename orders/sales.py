@@ -21,8 +21,10 @@ from django.utils import timezone as clock
 from inventory_project.errors import Conflict, NotFound
 from inventory_project.failpoints import reach
 from inventory_project.rows import adapt_value, flatten_values, place_values, read_uuid
+from orders import statements
 from orders.models import ParkReason, SaleEvent, Status
 from stock import ledger
+from stock.statements import STAGE_COLUMNS
 from stores.models import Store
 from stores.principals import Principal
 
@@ -36,27 +38,6 @@ LANE_EVENTS_MIN = 32
 Key = tuple[int, uuid.UUID]
 
 # --- accepting ------------------------------------------------------------------------------
-
-_INBOX_COLUMNS = (
-    "store_id, event_id, kind, sku, barcode, quantity, amount, receipt, device_seq, occurred_at, "
-    "received_at, business_date, digest, device_id, actor_id, status, park_reason, attempts, "
-    "detail, dismiss_reason"
-)
-
-# The unique key decides between two simultaneous copies: the second waits for the first commit
-# and then inserts nothing.
-_INSERT = """
-INSERT INTO orders_saleevent ({columns})
-VALUES {rows}
-    ON CONFLICT (store_id, event_id) DO NOTHING
-RETURNING store_id, event_id
-"""
-
-_LOOK = """
-SELECT known.store_id, known.event_id, known.digest
-  FROM {table} AS known
- WHERE (known.store_id, known.event_id) IN (VALUES {keys})
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +163,9 @@ def _insert_new(principal: Principal, judged: _Judged) -> dict[Key, bytes]:
             return known
         ledger.open_lanes({store_id for store_id, _ in fresh})
         rows = _inbox_rows(principal, [judged.new[key] for key in fresh])
-        sql = _INSERT.format(columns=_INBOX_COLUMNS, rows=place_values(len(rows), len(rows[0])))
+        sql = statements.INSERT.format(
+            columns=statements.INBOX_COLUMNS, rows=place_values(len(rows), len(rows[0]))
+        )
         cursor.execute(sql, flatten_values(connection, rows))
         inserted = {(store_id, read_uuid(event_id)) for store_id, event_id in cursor.fetchall()}
         left = [key for key in fresh if key not in inserted]
@@ -196,7 +179,7 @@ def _look_up(cursor: Any, table: str, keys: Iterable[Key]) -> dict[Key, bytes]:
     rows = sorted(keys)
     if not rows:
         return {}
-    sql = _LOOK.format(table=table, keys=place_values(len(rows), 2))
+    sql = statements.LOOK.format(table=table, keys=place_values(len(rows), 2))
     cursor.execute(sql, flatten_values(connection, rows))
     return {
         (store_id, read_uuid(event_id)): bytes(digest)
@@ -227,124 +210,6 @@ def _inbox_rows(
 
 
 # --- applying -------------------------------------------------------------------------------
-
-# The head row is the lane. Two workers never get the same one: who comes second skips it.
-# EXISTS walks the heads in order and probes the partial index `sale_event_pending` once each.
-_CLAIM = """
-SELECT head.store_id
-  FROM stock_ledgerhead AS head
- WHERE head.store_id > %s
-   AND EXISTS (SELECT 1 FROM orders_saleevent AS e
-                WHERE e.store_id = head.store_id AND e.status = 'pending'
-                  AND (e.next_try_at IS NULL OR e.next_try_at <= %s))
- ORDER BY head.store_id
- LIMIT %s {lock}
-"""
-_CLAIM_THESE = """
-SELECT head.store_id FROM stock_ledgerhead AS head
- WHERE head.store_id IN ({ids}) ORDER BY head.store_id {lock}
-"""
-# On SQLite the write lock, which BEGIN IMMEDIATE took, is every lane at once.
-_LOCK = {"postgresql": "FOR UPDATE OF head SKIP LOCKED", "sqlite": ""}
-
-# The oldest events of each lane. One limit over all lanes would cut some of them by chance.
-_TAKE = {
-    "postgresql": """
-  FROM (VALUES {lanes}) AS lane(store_id)
- CROSS JOIN LATERAL (
-       SELECT * FROM orders_saleevent AS q
-        WHERE q.store_id = lane.store_id AND q.status = 'pending'
-          AND (q.next_try_at IS NULL OR q.next_try_at <= %s)
-        ORDER BY q.received_at LIMIT %s) AS e
-""",
-    "sqlite": """
-  FROM (SELECT column1 AS store_id FROM (VALUES {lanes})) AS lane
- CROSS JOIN orders_saleevent AS e
-    ON e.rowid IN (
-       SELECT q.rowid FROM orders_saleevent AS q
-        WHERE q.store_id = lane.store_id AND q.status = 'pending'
-          AND (q.next_try_at IS NULL OR q.next_try_at <= %s)
-        ORDER BY q.received_at LIMIT %s)
-""",
-}
-_TAKE_THESE = """
-  FROM (SELECT * FROM orders_saleevent AS q
-         WHERE q.status = 'pending' AND q.store_id IN ({ids})
-           AND (q.store_id, q.event_id) IN (VALUES {keys})) AS e
-"""
-
-# A sale takes out, a return brings back. Events with a barcode have no product yet.
-_STAGE = """
-INSERT INTO stock_posting ({columns})
-SELECT e.store_id,
-       row_number() OVER (PARTITION BY e.store_id ORDER BY e.received_at, e.event_id),
-       product.id, e.kind,
-       CASE WHEN e.kind = 'sale' THEN -e.quantity ELSE e.quantity END,
-       e.amount, e.event_id, e.digest, e.occurred_at, e.business_date, e.receipt, '',
-       e.actor_id, e.device_id, NULL,
-       product.id IS NOT NULL,
-       e.kind = 'sale' AND COALESCE(NULLIF(product.negative_stock, ''),
-                                    NULLIF(store.negative_stock, ''), %s) = 'refuse',
-       CASE WHEN product.id IS NULL THEN 'unknown_product' ELSE '' END
-  {taken}
-  JOIN stores_store AS store ON store.id = e.store_id
-  LEFT JOIN catalog_product AS product ON product.sku = e.sku
-"""
-
-# A code means the one active product that carries it, or the one product at all; more than one
-# is for a person to sort out. A pack's code stands for several units.
-_RESOLVE_BARCODES = """
-UPDATE stock_posting
-   SET product_id = meant.product_id,
-       quantity = stock_posting.quantity * COALESCE(meant.units, 1),
-       posts = meant.product_id IS NOT NULL,
-       refuses_below_zero = stock_posting.kind = 'sale' AND meant.policy = 'refuse',
-       verdict = CASE WHEN meant.product_id IS NULL THEN 'ambiguous_barcode' ELSE '' END
-  FROM (
-    SELECT c.store_id, c.event_id, c.policy, c.units,
-           CASE WHEN c.candidates = 1 THEN c.product_id END AS product_id
-      FROM (
-        SELECT e.store_id, e.event_id, product.id AS product_id, barcode.units,
-               COALESCE(NULLIF(product.negative_stock, ''),
-                        NULLIF(store.negative_stock, ''), %s) AS policy,
-               count(*) OVER (PARTITION BY e.store_id, e.event_id, product.retired_at IS NULL)
-                 AS candidates,
-               row_number() OVER (PARTITION BY e.store_id, e.event_id
-                                  ORDER BY product.retired_at IS NULL DESC, product.id) AS place
-          FROM stock_posting AS p
-          JOIN orders_saleevent AS e ON e.store_id = p.store_id AND e.event_id = p.event_id
-          JOIN catalog_barcode AS barcode ON barcode.comparable = e.barcode
-          JOIN catalog_product AS product ON product.id = barcode.product_id
-          JOIN stores_store AS store ON store.id = e.store_id
-         WHERE NOT p.posts AND e.barcode <> '') AS c
-     WHERE c.place = 1) AS meant
- WHERE stock_posting.store_id = meant.store_id AND stock_posting.event_id = meant.event_id
-"""
-
-_COUNT_UNRESOLVED = "SELECT count(*) FROM stock_posting WHERE product_id IS NULL"
-
-_PARK = """
-UPDATE orders_saleevent
-   SET status = 'parked', park_reason = p.verdict, next_try_at = NULL
-  FROM stock_posting AS p
- WHERE orders_saleevent.store_id = p.store_id AND orders_saleevent.event_id = p.event_id
-   AND NOT p.posts AND p.verdict <> 'duplicate'
-"""
-
-# Exactly the rows that were read: a row that was committed meanwhile, with an older time of
-# arrival even, is not among them.
-_CLEAR = """
-DELETE FROM orders_saleevent
- WHERE (store_id, event_id) IN (SELECT p.store_id, p.event_id FROM stock_posting AS p
-                                 WHERE p.posts OR p.verdict = 'duplicate')
-"""
-
-_COUNT_APPLIED = """
-SELECT count(*),
-       COALESCE(sum(CASE WHEN posts THEN 1 ELSE 0 END), 0),
-       COALESCE(sum(CASE WHEN verdict = 'duplicate' THEN 1 ELSE 0 END), 0)
-  FROM stock_posting
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,9 +265,9 @@ def _apply(*, after_store_id: int = 0, keys: Sequence[Key] | None = None) -> App
     with connection.cursor() as cursor:
         _stage(cursor, stores, keys)
         ledger.post_staged()
-        cursor.execute(_PARK)
-        cursor.execute(_CLEAR)
-        cursor.execute(_COUNT_APPLIED)
+        cursor.execute(statements.PARK)
+        cursor.execute(statements.CLEAR)
+        cursor.execute(statements.COUNT_APPLIED)
         taken, movements, duplicates = (int(n) for n in cursor.fetchone())
     reach("before_apply_commit")
     parked = taken - movements - duplicates
@@ -410,7 +275,7 @@ def _apply(*, after_store_id: int = 0, keys: Sequence[Key] | None = None) -> App
 
 
 def _claim(after_store_id: int) -> list[int]:
-    sql = _CLAIM.format(lock=_LOCK[connection.vendor])
+    sql = statements.CLAIM.format(lock=statements.LOCK[connection.vendor])
     now = adapt_value(connection, clock.now())
     with connection.cursor() as cursor:
         cursor.execute(sql, [after_store_id, now, settings.SALES_APPLY_STORES_MAX])
@@ -419,7 +284,9 @@ def _claim(after_store_id: int) -> list[int]:
 
 def _claim_these(keys: Sequence[Key]) -> list[int]:
     ids = sorted({store_id for store_id, _ in keys})
-    sql = _CLAIM_THESE.format(ids=", ".join(["%s"] * len(ids)), lock=_LOCK[connection.vendor])
+    sql = statements.CLAIM_THESE.format(
+        ids=", ".join(["%s"] * len(ids)), lock=statements.LOCK[connection.vendor]
+    )
     with connection.cursor() as cursor:
         cursor.execute(sql, ids)
         return [row[0] for row in cursor.fetchall()]
@@ -428,10 +295,10 @@ def _claim_these(keys: Sequence[Key]) -> list[int]:
 def _stage(cursor: Any, stores: Sequence[int], keys: Sequence[Key] | None) -> None:
     taken, params = _take(stores) if keys is None else _take_these(stores, keys)
     policy = settings.NEGATIVE_STOCK_OF_SALES
-    cursor.execute(_STAGE.format(columns=ledger.STAGE_COLUMNS, taken=taken), [policy, *params])
-    cursor.execute(_COUNT_UNRESOLVED)
+    cursor.execute(statements.STAGE.format(columns=STAGE_COLUMNS, taken=taken), [policy, *params])
+    cursor.execute(statements.COUNT_UNRESOLVED)
     if cursor.fetchone()[0]:
-        cursor.execute(_RESOLVE_BARCODES, [policy])
+        cursor.execute(statements.RESOLVE_BARCODES, [policy])
 
 
 def _take(stores: Sequence[int]) -> tuple[str, list[Any]]:
@@ -439,12 +306,14 @@ def _take(stores: Sequence[int]) -> tuple[str, list[Any]]:
     per_lane = (
         events_max if len(stores) == 1 else max(LANE_EVENTS_MIN, 2 * events_max // len(stores))
     )
-    sql = _TAKE[connection.vendor].format(lanes=place_values(len(stores), 1))
+    sql = statements.TAKE[connection.vendor].format(lanes=place_values(len(stores), 1))
     return sql, [*stores, adapt_value(connection, clock.now()), per_lane]
 
 
 def _take_these(stores: Sequence[int], keys: Sequence[Key]) -> tuple[str, list[Any]]:
-    sql = _TAKE_THESE.format(ids=", ".join(["%s"] * len(stores)), keys=place_values(len(keys), 2))
+    sql = statements.TAKE_THESE.format(
+        ids=", ".join(["%s"] * len(stores)), keys=place_values(len(keys), 2)
+    )
     return sql, [*stores, *flatten_values(connection, keys)]
 
 
@@ -554,20 +423,11 @@ def _lock_parked(principal: Principal, event_id: uuid.UUID, store: Store | None)
 
 # --- the sweep ------------------------------------------------------------------------------
 
-# Parked for a product nobody knew, and the SKU or barcode exists now.
-_FREE_KNOWN = """
-UPDATE orders_saleevent
-   SET status = 'pending', park_reason = ''
- WHERE status = 'parked' AND park_reason = 'unknown_product'
-   AND (sku IN (SELECT product.sku FROM catalog_product AS product)
-        OR barcode IN (SELECT barcode.comparable FROM catalog_barcode AS barcode))
-"""
-
 
 def free_known_products() -> int:
     """Queue again what was parked as `unknown_product` and is known by now; returns how many."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_FREE_KNOWN)
+        cursor.execute(statements.FREE_KNOWN)
         return int(cursor.rowcount)
 
 

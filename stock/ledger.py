@@ -30,128 +30,11 @@ from inventory_project.errors import Conflict, DomainError
 from inventory_project.failpoints import reach
 from inventory_project.fields import format_quantity
 from inventory_project.rows import flatten_values, place_values, read_uuid
+from stock import statements
 from stock.models import DECREASING_KINDS, LedgerHead
 from stores.models import NegativeStock, Store
 
 STAGE_ROWS_PER_STATEMENT = 500
-
-# A staged row posts unless something speaks against it; `verdict` says what. `posts` is a
-# boolean of its own because PostgreSQL guesses that `verdict = ''` keeps one row in 200 and
-# then joins row by row. Column types follow the Movement table.
-_MAKE_STAGE = """
-CREATE TEMPORARY TABLE IF NOT EXISTS stock_posting {on_commit} AS
-SELECT store_id, seq AS nth, product_id, kind, quantity, amount, event_id, digest, occurred_at,
-       business_date, receipt, reason, actor_id, device_id, reverses_seq,
-       CAST(1 AS boolean) AS posts, CAST(0 AS boolean) AS refuses_below_zero,
-       CAST('' AS varchar(24)) AS verdict
-  FROM stock_movement
- WHERE 1 = 0
-"""
-# A temporary table is never vacuumed: emptied by DELETE alone it would grow for ever.
-_ON_COMMIT = {"postgresql": "ON COMMIT DELETE ROWS", "sqlite": ""}
-
-STAGE_COLUMNS = (
-    "store_id, nth, product_id, kind, quantity, amount, event_id, digest, occurred_at, "
-    "business_date, receipt, reason, actor_id, device_id, reverses_seq, posts, "
-    "refuses_below_zero, verdict"
-)
-
-# One probe of the unique index (store, event_id) a row. What the ledger knows already outranks
-# any other verdict.
-_FIND_KNOWN = """
-UPDATE stock_posting
-   SET posts = false,
-       verdict = CASE WHEN known.digest = stock_posting.digest THEN 'duplicate' ELSE 'conflict' END
-  FROM stock_movement AS known
- WHERE known.store_id = stock_posting.store_id
-   AND known.event_id = stock_posting.event_id
-"""
-
-_COUNT_REFUSING = "SELECT count(*) FROM stock_posting WHERE posts AND refuses_below_zero"
-
-# Every posting row of each product that has a refusing one, with the balance it starts from.
-_READ_REFUSING = """
-SELECT p.store_id, p.product_id, p.nth, p.quantity, p.refuses_below_zero,
-       COALESCE(level.quantity, 0)
-  FROM stock_posting AS p
-  LEFT JOIN stock_level AS level
-    ON level.store_id = p.store_id AND level.product_id = p.product_id
- WHERE p.posts
-   AND EXISTS (SELECT 1 FROM stock_posting AS r
-                WHERE r.posts AND r.refuses_below_zero
-                  AND r.store_id = p.store_id AND r.product_id = p.product_id)
- ORDER BY p.store_id, p.product_id, p.nth
-"""
-
-_REFUSE = """
-UPDATE stock_posting SET posts = false, verdict = 'insufficient_stock'
- WHERE (store_id, nth) IN (VALUES {rows})
-"""
-
-# `seq` continues the store's head; `later` is what the rows after this one add to the same
-# level, so that balance_after = the level after all of them - later.
-_NUMBERED = """
-SELECT p.*,
-       head.last_seq + row_number() OVER (PARTITION BY p.store_id ORDER BY p.nth) AS seq,
-       sum(p.quantity) OVER (PARTITION BY p.store_id, p.product_id ORDER BY p.nth DESC
-                             ROWS UNBOUNDED PRECEDING) - p.quantity AS later
-  FROM stock_posting AS p
-  JOIN stock_ledgerhead AS head ON head.store_id = p.store_id
- WHERE p.posts
-"""
-
-# Sorted by key: with two workers an unsorted upsert deadlocks by the hundred.
-_WRITE_LEVELS = f"""
-INSERT INTO stock_level (store_id, product_id, quantity, updated_seq)
-SELECT n.store_id, n.product_id, CAST(sum(n.quantity) AS bigint), max(n.seq)
-  FROM ({_NUMBERED}) AS n
- WHERE true
- GROUP BY n.store_id, n.product_id
- ORDER BY n.store_id, n.product_id
-    ON CONFLICT (store_id, product_id) DO UPDATE
-   SET quantity = stock_level.quantity + EXCLUDED.quantity,
-       updated_seq = EXCLUDED.updated_seq
-"""
-
-# No ON CONFLICT here, ever: a row that is already there means the lock was not held, and the
-# transaction has to fail rather than leave a gap.
-_WRITE_MOVEMENTS = f"""
-INSERT INTO stock_movement
-       (store_id, seq, product_id, kind, quantity, balance_after, amount, event_id, digest,
-        occurred_at, recorded_at, business_date, receipt, reason, actor_id, device_id, reverses_seq)
-SELECT n.store_id, n.seq, n.product_id, n.kind, n.quantity,
-       CAST(level.quantity - n.later AS bigint), n.amount, n.event_id, n.digest,
-       n.occurred_at, %s, n.business_date, n.receipt, n.reason, n.actor_id, n.device_id,
-       n.reverses_seq
-  FROM ({_NUMBERED}) AS n
-  JOIN stock_level AS level
-    ON level.store_id = n.store_id AND level.product_id = n.product_id
- ORDER BY n.store_id, n.seq
-"""
-
-_ADVANCE_HEADS = """
-UPDATE stock_ledgerhead
-   SET last_seq = stock_ledgerhead.last_seq + added.movements
-  FROM (SELECT store_id, count(*) AS movements FROM stock_posting WHERE posts GROUP BY store_id)
-       AS added
- WHERE added.store_id = stock_ledgerhead.store_id
-"""
-
-_READ_RECORDED = """
-SELECT m.event_id, p.verdict, m.seq, m.balance_after
-  FROM stock_posting AS p
-  JOIN stock_movement AS m ON m.store_id = p.store_id AND m.event_id = p.event_id
- ORDER BY p.nth
-"""
-
-_OPEN_LANES = """
-INSERT INTO stock_ledgerhead (store_id, last_seq)
-SELECT store.id, 0 FROM stores_store AS store
- WHERE store.id IN ({ids})
-   AND NOT EXISTS (SELECT 1 FROM stock_ledgerhead AS head WHERE head.store_id = store.id)
- ORDER BY store.id
-    ON CONFLICT DO NOTHING
-"""
 
 
 class EventConflict(Conflict):
@@ -345,7 +228,7 @@ def open_lanes(store_ids: Iterable[int]) -> None:
     """Make the head row of every store that has none yet."""
     ids = sorted(store_ids)
     with connection.cursor() as cursor:
-        cursor.execute(_OPEN_LANES.format(ids=", ".join(["%s"] * len(ids))), ids)
+        cursor.execute(statements.OPEN_LANES.format(ids=", ".join(["%s"] * len(ids))), ids)
 
 
 def lock_stores(store_ids: Iterable[int]) -> None:
@@ -363,7 +246,9 @@ def lock_stores(store_ids: Iterable[int]) -> None:
 def start_staging() -> None:
     """Give this transaction an empty `stock_posting`."""
     with connection.cursor() as cursor:
-        cursor.execute(_MAKE_STAGE.format(on_commit=_ON_COMMIT[connection.vendor]))
+        cursor.execute(
+            statements.MAKE_STAGE.format(on_commit=statements.ON_COMMIT[connection.vendor])
+        )
         cursor.execute("DELETE FROM stock_posting")
 
 
@@ -374,25 +259,25 @@ def post_staged() -> list[Short]:
     the rows refused for want of stock. The lanes of all staged stores must be held.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_FIND_KNOWN)
+        cursor.execute(statements.FIND_KNOWN)
         short = _refuse_below_zero(cursor)
-        cursor.execute(_WRITE_LEVELS)
+        cursor.execute(statements.WRITE_LEVELS)
         reach("after_balance_row")
-        cursor.execute(_WRITE_MOVEMENTS, flatten_values(connection, [[clock.now()]]))
+        cursor.execute(statements.WRITE_MOVEMENTS, flatten_values(connection, [[clock.now()]]))
         reach("after_ledger_row")
-        cursor.execute(_ADVANCE_HEADS)
+        cursor.execute(statements.ADVANCE_HEADS)
     return short
 
 
 def _refuse_below_zero(cursor: Any) -> list[Short]:
-    cursor.execute(_COUNT_REFUSING)
+    cursor.execute(statements.COUNT_REFUSING)
     if cursor.fetchone()[0] == 0:
         return []
-    cursor.execute(_READ_REFUSING)
+    cursor.execute(statements.READ_REFUSING)
     short = _find_short(cursor.fetchall())
     for start in range(0, len(short), STAGE_ROWS_PER_STATEMENT):
         keys = [(s.store_id, s.nth) for s in short[start : start + STAGE_ROWS_PER_STATEMENT]]
-        sql = _REFUSE.format(rows=place_values(len(keys), 2))
+        sql = statements.REFUSE.format(rows=place_values(len(keys), 2))
         cursor.execute(sql, flatten_values(connection, keys))
     return short
 
@@ -431,7 +316,7 @@ def _stage(entries: Sequence[Entry], numbers: Sequence[int]) -> None:
             chunk = numbers[start : start + STAGE_ROWS_PER_STATEMENT]
             rows = [_stage_row(number, entries[number]) for number in chunk]
             cursor.execute(
-                f"INSERT INTO stock_posting ({STAGE_COLUMNS}) "
+                f"INSERT INTO stock_posting ({statements.STAGE_COLUMNS}) "
                 f"VALUES {place_values(len(rows), len(rows[0]))}",
                 flatten_values(connection, rows),
             )
@@ -474,7 +359,7 @@ def _raise_insufficient(short: Sequence[Short]) -> None:
 
 def _read_recorded() -> dict[uuid.UUID, Recorded]:
     with connection.cursor() as cursor:
-        cursor.execute(_READ_RECORDED)
+        cursor.execute(statements.READ_RECORDED)
         return {
             read_uuid(event_id): Recorded(
                 read_uuid(event_id), verdict or "recorded", seq, balance_after

@@ -1,0 +1,155 @@
+"""The statements of the inbox: in, to the ledger's stage, out. sales.py runs them.
+
+Where SQLite and PostgreSQL need different words, a dict by vendor has both.
+"""
+
+INBOX_COLUMNS = (
+    "store_id, event_id, kind, sku, barcode, quantity, amount, receipt, device_seq, occurred_at, "
+    "received_at, business_date, digest, device_id, actor_id, status, park_reason, attempts, "
+    "detail, dismiss_reason"
+)
+
+# The unique key decides between two simultaneous copies: the second waits for the first commit
+# and then inserts nothing.
+INSERT = """
+INSERT INTO orders_saleevent ({columns})
+VALUES {rows}
+    ON CONFLICT (store_id, event_id) DO NOTHING
+RETURNING store_id, event_id
+"""
+
+LOOK = """
+SELECT known.store_id, known.event_id, known.digest
+  FROM {table} AS known
+ WHERE (known.store_id, known.event_id) IN (VALUES {keys})
+"""
+
+# The head row is the lane. Two workers never get the same one: who comes second skips it.
+# EXISTS walks the heads in order and probes the partial index `sale_event_pending` once each.
+CLAIM = """
+SELECT head.store_id
+  FROM stock_ledgerhead AS head
+ WHERE head.store_id > %s
+   AND EXISTS (SELECT 1 FROM orders_saleevent AS e
+                WHERE e.store_id = head.store_id AND e.status = 'pending'
+                  AND (e.next_try_at IS NULL OR e.next_try_at <= %s))
+ ORDER BY head.store_id
+ LIMIT %s {lock}
+"""
+
+CLAIM_THESE = """
+SELECT head.store_id FROM stock_ledgerhead AS head
+ WHERE head.store_id IN ({ids}) ORDER BY head.store_id {lock}
+"""
+
+# On SQLite the write lock, which BEGIN IMMEDIATE took, is every lane at once.
+LOCK = {"postgresql": "FOR UPDATE OF head SKIP LOCKED", "sqlite": ""}
+
+# The oldest events of each lane. One limit over all lanes would cut some of them by chance.
+TAKE = {
+    "postgresql": """
+  FROM (VALUES {lanes}) AS lane(store_id)
+ CROSS JOIN LATERAL (
+       SELECT * FROM orders_saleevent AS q
+        WHERE q.store_id = lane.store_id AND q.status = 'pending'
+          AND (q.next_try_at IS NULL OR q.next_try_at <= %s)
+        ORDER BY q.received_at LIMIT %s) AS e
+""",
+    "sqlite": """
+  FROM (SELECT column1 AS store_id FROM (VALUES {lanes})) AS lane
+ CROSS JOIN orders_saleevent AS e
+    ON e.rowid IN (
+       SELECT q.rowid FROM orders_saleevent AS q
+        WHERE q.store_id = lane.store_id AND q.status = 'pending'
+          AND (q.next_try_at IS NULL OR q.next_try_at <= %s)
+        ORDER BY q.received_at LIMIT %s)
+""",
+}
+
+TAKE_THESE = """
+  FROM (SELECT * FROM orders_saleevent AS q
+         WHERE q.status = 'pending' AND q.store_id IN ({ids})
+           AND (q.store_id, q.event_id) IN (VALUES {keys})) AS e
+"""
+
+# A sale takes out, a return brings back. Events with a barcode have no product yet.
+STAGE = """
+INSERT INTO stock_posting ({columns})
+SELECT e.store_id,
+       row_number() OVER (PARTITION BY e.store_id ORDER BY e.received_at, e.event_id),
+       product.id, e.kind,
+       CASE WHEN e.kind = 'sale' THEN -e.quantity ELSE e.quantity END,
+       e.amount, e.event_id, e.digest, e.occurred_at, e.business_date, e.receipt, '',
+       e.actor_id, e.device_id, NULL,
+       product.id IS NOT NULL,
+       e.kind = 'sale' AND COALESCE(NULLIF(product.negative_stock, ''),
+                                    NULLIF(store.negative_stock, ''), %s) = 'refuse',
+       CASE WHEN product.id IS NULL THEN 'unknown_product' ELSE '' END
+  {taken}
+  JOIN stores_store AS store ON store.id = e.store_id
+  LEFT JOIN catalog_product AS product ON product.sku = e.sku
+"""
+
+# A code means the one active product that carries it, or the one product at all; more than one
+# is for a person to sort out. A pack's code stands for several units.
+RESOLVE_BARCODES = """
+UPDATE stock_posting
+   SET product_id = meant.product_id,
+       quantity = stock_posting.quantity * COALESCE(meant.units, 1),
+       posts = meant.product_id IS NOT NULL,
+       refuses_below_zero = stock_posting.kind = 'sale' AND meant.policy = 'refuse',
+       verdict = CASE WHEN meant.product_id IS NULL THEN 'ambiguous_barcode' ELSE '' END
+  FROM (
+    SELECT c.store_id, c.event_id, c.policy, c.units,
+           CASE WHEN c.candidates = 1 THEN c.product_id END AS product_id
+      FROM (
+        SELECT e.store_id, e.event_id, product.id AS product_id, barcode.units,
+               COALESCE(NULLIF(product.negative_stock, ''),
+                        NULLIF(store.negative_stock, ''), %s) AS policy,
+               count(*) OVER (PARTITION BY e.store_id, e.event_id, product.retired_at IS NULL)
+                 AS candidates,
+               row_number() OVER (PARTITION BY e.store_id, e.event_id
+                                  ORDER BY product.retired_at IS NULL DESC, product.id) AS place
+          FROM stock_posting AS p
+          JOIN orders_saleevent AS e ON e.store_id = p.store_id AND e.event_id = p.event_id
+          JOIN catalog_barcode AS barcode ON barcode.comparable = e.barcode
+          JOIN catalog_product AS product ON product.id = barcode.product_id
+          JOIN stores_store AS store ON store.id = e.store_id
+         WHERE NOT p.posts AND e.barcode <> '') AS c
+     WHERE c.place = 1) AS meant
+ WHERE stock_posting.store_id = meant.store_id AND stock_posting.event_id = meant.event_id
+"""
+
+COUNT_UNRESOLVED = "SELECT count(*) FROM stock_posting WHERE product_id IS NULL"
+
+PARK = """
+UPDATE orders_saleevent
+   SET status = 'parked', park_reason = p.verdict, next_try_at = NULL
+  FROM stock_posting AS p
+ WHERE orders_saleevent.store_id = p.store_id AND orders_saleevent.event_id = p.event_id
+   AND NOT p.posts AND p.verdict <> 'duplicate'
+"""
+
+# Exactly the rows that were read: a row that was committed meanwhile, with an older time of
+# arrival even, is not among them.
+CLEAR = """
+DELETE FROM orders_saleevent
+ WHERE (store_id, event_id) IN (SELECT p.store_id, p.event_id FROM stock_posting AS p
+                                 WHERE p.posts OR p.verdict = 'duplicate')
+"""
+
+COUNT_APPLIED = """
+SELECT count(*),
+       COALESCE(sum(CASE WHEN posts THEN 1 ELSE 0 END), 0),
+       COALESCE(sum(CASE WHEN verdict = 'duplicate' THEN 1 ELSE 0 END), 0)
+  FROM stock_posting
+"""
+
+# Parked for a product nobody knew, and the SKU or barcode exists now.
+FREE_KNOWN = """
+UPDATE orders_saleevent
+   SET status = 'pending', park_reason = ''
+ WHERE status = 'parked' AND park_reason = 'unknown_product'
+   AND (sku IN (SELECT product.sku FROM catalog_product AS product)
+        OR barcode IN (SELECT barcode.comparable FROM catalog_barcode AS barcode))
+"""
