@@ -39,7 +39,7 @@ class ProductSerializer(StrictSerializer):
     negative_stock = serializers.ChoiceField(
         choices=NegativeStock.choices, allow_blank=True, required=False
     )
-    barcodes = BarcodeSerializer(many=True, required=False, max_length=BARCODES_PER_PRODUCT_MAX)
+    barcodes = BarcodeSerializer(many=True, required=False, max_length=BARCODES_PER_PRODUCT_MAX)  # type: ignore[call-arg]
     retired_at = serializers.DateTimeField(read_only=True)
     version = serializers.IntegerField(read_only=True)
 

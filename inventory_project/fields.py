@@ -25,7 +25,7 @@ SKU_CHARACTERS_MAX = 64
 BARCODE_CHARACTERS_MAX = 48
 GTIN_LENGTHS = (8, 12, 13, 14)
 
-# [0-9] and not \d: the latter takes digits of every script, "５" among them.
+# [0-9] and not \d: the latter takes digits of every script, full-width ones among them.
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.([0-9]{1,9}))?")
 _CANONICAL_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _INSTANT = re.compile(
@@ -191,7 +191,7 @@ def to_comparable_barcode(code: str) -> str:
     return code
 
 
-class FixedPointField(models.BigIntegerField):
+class FixedPointField(models.BigIntegerField):  # type: ignore[type-arg]
     """A Decimal in Python, a bigint of 10**-places in the database."""
 
     places: int = 0
@@ -207,7 +207,7 @@ class FixedPointField(models.BigIntegerField):
         except InvalidValue as error:
             raise ValidationError(error.detail, code=error.code) from error
 
-    def get_prep_value(self, value: Any) -> int | None:
+    def get_prep_value(self, value: Any) -> Any:
         if value is None or hasattr(value, "resolve_expression"):
             return value
         return parse_fixed_point(_as_exact(value), self.places)
@@ -215,7 +215,7 @@ class FixedPointField(models.BigIntegerField):
     @property
     def validators(self) -> list[Any]:
         # The inherited range is that of a bigint, which here would be off by 10**places.
-        return list(self._validators)
+        return list(self._validators)  # type: ignore[attr-defined]
 
     def formfield(self, **kwargs: Any) -> forms.Field | None:  # type: ignore[override]
         return models.Field.formfield(

@@ -31,7 +31,7 @@ class KeysetPagination(BasePagination):
     it was made with; with others it is refused, because the page would make no sense.
     """
 
-    def paginate_queryset(
+    def paginate_queryset(  # type: ignore[override]
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
         self._order: Sequence[str] = view.page_order
@@ -138,7 +138,7 @@ def _open(cursor: str, filters: str) -> list[Any]:
 
 
 def _clean(model: type[Model], path: str, raw: Any) -> Any:
-    field = model._meta.get_field(path.removesuffix("_id") if path != "id" else path)
+    field: Any = model._meta.get_field(path.removesuffix("_id") if path != "id" else path)
     target = getattr(field, "target_field", field)
     if isinstance(raw, str) and "\x00" in raw:
         raise _bad_cursor()

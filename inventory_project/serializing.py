@@ -59,7 +59,7 @@ class TextField(ParsedField):
     def __init__(self, *, characters_max: int, blank: bool = False, **kwargs: Any) -> None:
         clean = partial(fields.clean_text, characters_max=characters_max, required=not blank)
         super().__init__(parse=clean, **kwargs)
-        extend_schema_field({"type": "string", "maxLength": characters_max})(self)
+        self._spectacular_annotation = {"field": {"type": "string", "maxLength": characters_max}}
 
 
 class YesNoField(ParsedField):
@@ -67,7 +67,7 @@ class YesNoField(ParsedField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(parse=_read_boolean, **kwargs)
-        extend_schema_field({"type": "boolean"})(self)
+        self._spectacular_annotation = {"field": {"type": "boolean"}}
 
 
 def _read_boolean(value: Any) -> bool:

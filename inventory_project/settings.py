@@ -126,7 +126,7 @@ _database = DATABASES["default"]
 _options = _database.setdefault("OPTIONS", {})
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     # FULL: in WAL mode anything less may lose the last commits at a power cut, and a 202 would
-    # have lied. IMMEDIATE: a transaction that begins by reading cannot fail later at its first write.
+    # have lied. IMMEDIATE: a transaction that begins by reading cannot fail at its first write.
     _options["transaction_mode"] = "IMMEDIATE"
     _options["timeout"] = 20
     _options["init_command"] = (

@@ -17,6 +17,7 @@ from inventory_project.fields import (
     to_comparable_barcode,
 )
 from inventory_project.reading import (
+    Readers,
     read_object,
     read_one_of,
     read_whole_number,
@@ -26,7 +27,7 @@ from orders.models import RECEIPT_CHARACTERS_MAX
 from orders.sales import SaleLine
 from stock.models import Kind
 
-_READERS = {
+_READERS: Readers = {
     "event_id": parse_event_id,
     "kind": read_one_of(Kind.SALE.value, Kind.RETURN.value),
     "sku": clean_sku,

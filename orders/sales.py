@@ -341,7 +341,7 @@ def _apply_halves(keys: Sequence[Key]) -> Applied:
             total += _apply(keys=part).taken
         except OperationalError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is written to the event's row
             if len(part) == 1:
                 _note_failure(part[0], error)
             else:
@@ -413,7 +413,7 @@ def _lock_parked(principal: Principal, event_id: uuid.UUID, store: Store | None)
     events = SaleEvent.objects.visible_to(principal).filter(event_id=event_id)
     if store is not None:
         events = events.for_store(store)
-    event = events.select_for_update().order_by("store_id").first()
+    event: SaleEvent | None = events.select_for_update().order_by("store_id").first()
     if event is None:
         raise NotFound("There is no such event waiting.")
     if event.status != Status.PARKED:

@@ -49,8 +49,7 @@ def ring_doorbell(*, force: bool = False) -> bool:
         if not caches["doorbell"].add(RUNG_KEY, 1, timeout=RUNG_S_MAX) and not force:
             return False
         apply_sales.apply_async(queue=settings.INVENTORY_EVENTS_QUEUE, expires=60)
-    except Exception as error:
-        # Any broker or cache failure; redis, kombu and the file system share no base class.
+    except Exception as error:  # noqa: BLE001 - redis, kombu, files: no base class in common
         _silent_until = time.monotonic() + SILENCE_AFTER_FAILURE_S
         logger.warning("The doorbell is out of order, the sweep takes over: %s", error)
         return False
@@ -60,5 +59,5 @@ def ring_doorbell(*, force: bool = False) -> bool:
 def _clear_mark() -> None:
     try:
         caches["doorbell"].delete(RUNG_KEY)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as above
         logger.warning("The doorbell's mark could not be cleared, it ends by itself: %s", error)

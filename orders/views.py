@@ -225,7 +225,7 @@ def _find_sale(store: Store, event_id: uuid.UUID) -> SaleEvent | Movement:
     # is in the ledger by the time we look.
     waiting = SaleEvent.objects.for_store(store).filter(event_id=event_id)
     applied = _applied_sales(store).filter(event_id=event_id)
-    sale = waiting.select_related("store").first() or applied.first()
+    sale: SaleEvent | Movement | None = waiting.select_related("store").first() or applied.first()
     if sale is None:
         raise NotFound("There is no such event.")
     return sale

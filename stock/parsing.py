@@ -16,7 +16,7 @@ from inventory_project.fields import (
     parse_signed_quantity,
     to_comparable_barcode,
 )
-from inventory_project.reading import read_object, read_one_of, refuse_both_or_neither
+from inventory_project.reading import Readers, read_object, read_one_of, refuse_both_or_neither
 from stock.ledger import Line
 from stock.models import Kind, Reason
 
@@ -24,7 +24,7 @@ KINDS_BY_HAND = (Kind.RECEIPT, Kind.RETURN, Kind.WASTE, Kind.ADJUSTMENT)
 # Goods that vanish without a customer or a vendor need a reason; the others are their own.
 KINDS_WITH_REASON = frozenset((Kind.WASTE, Kind.ADJUSTMENT))
 
-_READERS = {
+_READERS: Readers = {
     "event_id": parse_event_id,
     "kind": read_one_of(*(kind.value for kind in KINDS_BY_HAND)),
     "sku": clean_sku,

@@ -45,11 +45,11 @@ def validate_currency(value: str) -> None:
 
 
 def get_default_timezone() -> str:
-    return settings.STORE_TIMEZONE
+    return str(settings.STORE_TIMEZONE)
 
 
 def get_default_currency() -> str:
-    return settings.STORE_CURRENCY
+    return str(settings.STORE_CURRENCY)
 
 
 class StoreScopedQuerySet(models.QuerySet[Any]):

@@ -57,7 +57,7 @@ class Principal:
         """
         if self.store is not None and code in (None, self.store.code):
             return self.store
-        found = Store.objects.visible_to(self).filter(code=code or "").first()
+        found: Store | None = Store.objects.visible_to(self).filter(code=code or "").first()
         if found is None:
             raise NotFound("There is no such store.", pointer="/store")
         return found
