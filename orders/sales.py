@@ -20,7 +20,7 @@ from django.utils import timezone as clock
 
 from inventory_project.errors import Conflict, NotFound
 from inventory_project.failpoints import reach
-from inventory_project.rows import adapt_value, flatten_values, place_values, read_uuid
+from inventory_project.rows import adapt_value, make_table, read_uuid
 from orders import statements
 from orders.models import ParkReason, SaleEvent, Status
 from stock import ledger
@@ -163,10 +163,10 @@ def _insert_new(principal: Principal, judged: _Judged) -> dict[Key, bytes]:
             return known
         ledger.open_lanes({store_id for store_id, _ in fresh})
         rows = _inbox_rows(principal, [judged.new[key] for key in fresh])
-        sql = statements.INSERT.format(
-            columns=statements.INBOX_COLUMNS, rows=place_values(len(rows), len(rows[0]))
+        table, params = make_table(connection, "r", statements.INBOX_TYPES, rows)
+        cursor.execute(
+            statements.INSERT.format(columns=statements.INBOX_COLUMNS, rows=table), params
         )
-        cursor.execute(sql, flatten_values(connection, rows))
         inserted = {(store_id, read_uuid(event_id)) for store_id, event_id in cursor.fetchall()}
         left = [key for key in fresh if key not in inserted]
         known |= _look_up(cursor, "orders_saleevent", left)
@@ -179,8 +179,8 @@ def _look_up(cursor: Any, table: str, keys: Iterable[Key]) -> dict[Key, bytes]:
     rows = sorted(keys)
     if not rows:
         return {}
-    sql = statements.LOOK.format(table=table, keys=place_values(len(rows), 2))
-    cursor.execute(sql, flatten_values(connection, rows))
+    keyed, params = make_table(connection, "key", statements.KEY_TYPES, rows)
+    cursor.execute(statements.LOOK.format(table=table, keys=keyed), params)
     return {
         (store_id, read_uuid(event_id)): bytes(digest)
         for store_id, event_id, digest in cursor.fetchall()
@@ -306,15 +306,15 @@ def _take(stores: Sequence[int]) -> tuple[str, list[Any]]:
     per_lane = (
         events_max if len(stores) == 1 else max(LANE_EVENTS_MIN, 2 * events_max // len(stores))
     )
-    sql = statements.TAKE[connection.vendor].format(lanes=place_values(len(stores), 1))
-    return sql, [*stores, adapt_value(connection, clock.now()), per_lane]
+    lanes, params = make_table(connection, "lane", statements.LANE_TYPES, [(s,) for s in stores])
+    sql = statements.TAKE[connection.vendor].format(lanes=lanes)
+    return sql, [*params, adapt_value(connection, clock.now()), per_lane]
 
 
 def _take_these(stores: Sequence[int], keys: Sequence[Key]) -> tuple[str, list[Any]]:
-    sql = statements.TAKE_THESE.format(
-        ids=", ".join(["%s"] * len(stores)), keys=place_values(len(keys), 2)
-    )
-    return sql, [*stores, *flatten_values(connection, keys)]
+    keyed, params = make_table(connection, "key", statements.KEY_TYPES, keys)
+    ids = ", ".join(["%s"] * len(stores))
+    return statements.TAKE_THESE.format(ids=ids, keys=keyed), [*stores, *params]
 
 
 def _peek(after_store_id: int) -> list[Key]:

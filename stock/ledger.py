@@ -21,7 +21,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone as clock
 
 from catalog.models import Product
@@ -29,9 +29,9 @@ from catalog.scanning import Scanned, choose_scanned, find_scanned
 from inventory_project.errors import Conflict, DomainError
 from inventory_project.failpoints import reach
 from inventory_project.fields import format_quantity
-from inventory_project.rows import flatten_values, place_values, read_uuid
+from inventory_project.rows import adapt_value, make_table, read_uuid
 from stock import statements
-from stock.models import DECREASING_KINDS, LedgerHead
+from stock.models import DECREASING_KINDS, LedgerHead, Movement
 from stores.models import NegativeStock, Store
 
 STAGE_ROWS_PER_STATEMENT = 500
@@ -49,6 +49,13 @@ class InsufficientStock(Conflict):
 
     code = "insufficient_stock"
     title = "Not enough stock"
+
+
+class BalanceOutOfRange(Conflict):
+    """A balance would leave the range that still adds up exactly."""
+
+    code = "balance_out_of_range"
+    title = "Balance out of range"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +142,27 @@ def move_by_hand(
 ) -> list[Recorded]:
     """Receive, return, waste or adjust; all lines or none. Returns one Recorded per line.
 
-    Raises UnknownProduct, AmbiguousBarcode, Retired, EventConflict, InsufficientStock; their
-    pointers begin with the number of the line.
+    Raises UnknownProduct, AmbiguousBarcode, Retired, EventConflict, InsufficientStock,
+    BalanceOutOfRange; their pointers begin with the number of the line.
     """
-    if store.retired_at:
+    known = _find_recorded(store, lines)
+    if store.retired_at and len(known) < len({line.event_id for line in lines}):
         raise Retired(f"Store {store.code} is retired and takes no new movements.")
     found = find_scanned({(line.sku, line.barcode) for line in lines})
     zone = zoneinfo.ZoneInfo(store.timezone)
     entries = []
     for number, line in enumerate(lines):
-        scanned = _choose(found[line.sku, line.barcode], line, number)
+        scanned = known.get(line.event_id) or _choose(found[line.sku, line.barcode], line, number)
         entries.append(_to_entry(store, zone, line, scanned, actor_id, device_id))
     return record(entries)
+
+
+def _find_recorded(store: Store, lines: Sequence[Line]) -> dict[uuid.UUID, Scanned]:
+    """The products of lines sent before. A line that waited for its answer while its product
+    was retired or its barcode given to a second one is still a duplicate, not an error."""
+    ids = {line.event_id for line in lines}
+    movements = Movement.objects.for_store(store).filter(event_id__in=ids)
+    return {m.event_id: Scanned(m.product) for m in movements.select_related("product")}
 
 
 def _choose(scanned: list[Scanned], line: Line, number: int) -> Scanned:
@@ -197,14 +213,18 @@ def record(entries: Sequence[Entry]) -> list[Recorded]:
     """Write movements of one store, all or none; returns one Recorded per entry, in order.
 
     An entry whose event_id and digest the ledger knows counts no second time. Raises
-    EventConflict (same id, other content) and InsufficientStock; their pointers begin with the
-    number of the entry.
+    EventConflict (same id, other content), InsufficientStock and BalanceOutOfRange; their
+    pointers begin with the number of the entry.
     """
     first = _refuse_conflicts_within(entries)
     lock_stores({entry.store_id for entry in entries})
     start_staging()
     _stage(entries, list(first.values()))
-    short = post_staged()
+    try:
+        short = post_staged()
+    except IntegrityError as error:
+        _raise_out_of_range(entries, error)
+        raise
     _raise_conflict()
     _raise_insufficient(short)
     recorded = _read_recorded()
@@ -263,7 +283,7 @@ def post_staged() -> list[Short]:
         short = _refuse_below_zero(cursor)
         cursor.execute(statements.WRITE_LEVELS)
         reach("after_balance_row")
-        cursor.execute(statements.WRITE_MOVEMENTS, flatten_values(connection, [[clock.now()]]))
+        cursor.execute(statements.WRITE_MOVEMENTS, [adapt_value(connection, clock.now())])
         reach("after_ledger_row")
         cursor.execute(statements.ADVANCE_HEADS)
     return short
@@ -277,8 +297,8 @@ def _refuse_below_zero(cursor: Any) -> list[Short]:
     short = _find_short(cursor.fetchall())
     for start in range(0, len(short), STAGE_ROWS_PER_STATEMENT):
         keys = [(s.store_id, s.nth) for s in short[start : start + STAGE_ROWS_PER_STATEMENT]]
-        sql = statements.REFUSE.format(rows=place_values(len(keys), 2))
-        cursor.execute(sql, flatten_values(connection, keys))
+        rows, params = make_table(connection, "r", statements.STAGE_KEY_TYPES, keys)
+        cursor.execute(statements.REFUSE.format(rows=rows), params)
     return short
 
 
@@ -314,12 +334,10 @@ def _stage(entries: Sequence[Entry], numbers: Sequence[int]) -> None:
     with connection.cursor() as cursor:
         for start in range(0, len(numbers), STAGE_ROWS_PER_STATEMENT):
             chunk = numbers[start : start + STAGE_ROWS_PER_STATEMENT]
-            rows = [_stage_row(number, entries[number]) for number in chunk]
-            cursor.execute(
-                f"INSERT INTO stock_posting ({statements.STAGE_COLUMNS}) "
-                f"VALUES {place_values(len(rows), len(rows[0]))}",
-                flatten_values(connection, rows),
-            )
+            staged = [_stage_row(number, entries[number]) for number in chunk]
+            rows, params = make_table(connection, "r", statements.STAGE_TYPES, staged)
+            sql = statements.STAGE_ROWS.format(columns=statements.STAGE_COLUMNS, rows=rows)
+            cursor.execute(sql, params)
 
 
 def _stage_row(nth: int, entry: Entry) -> tuple[Any, ...]:
@@ -355,6 +373,18 @@ def _raise_insufficient(short: Sequence[Short]) -> None:
         available=format_quantity(first.available),
         asked=format_quantity(first.asked),
     )
+
+
+def _raise_out_of_range(entries: Sequence[Entry], error: IntegrityError) -> None:
+    if is_out_of_range(error):
+        pointer = "/0/quantity" if len(entries) == 1 else ""
+        text = "A balance would leave the range of -1000000000000 to 1000000000000 units."
+        raise BalanceOutOfRange(text, pointer=pointer) from error
+
+
+def is_out_of_range(error: Exception) -> bool:
+    """Whether the database refused a level for its size."""
+    return isinstance(error, IntegrityError) and "level_quantity_in_range" in str(error)
 
 
 def _read_recorded() -> dict[uuid.UUID, Recorded]:

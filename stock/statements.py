@@ -19,11 +19,29 @@ SELECT store_id, seq AS nth, product_id, kind, quantity, amount, event_id, diges
 # A temporary table is never vacuumed: emptied by DELETE alone it would grow for ever.
 ON_COMMIT = {"postgresql": "ON COMMIT DELETE ROWS", "sqlite": ""}
 
-STAGE_COLUMNS = (
-    "store_id, nth, product_id, kind, quantity, amount, event_id, digest, occurred_at, "
-    "business_date, receipt, reason, actor_id, device_id, reverses_seq, posts, "
-    "refuses_below_zero, verdict"
-)
+STAGE_TYPES = {
+    "store_id": "bigint",
+    "nth": "bigint",
+    "product_id": "bigint",
+    "kind": "text",
+    "quantity": "bigint",
+    "amount": "bigint",
+    "event_id": "uuid",
+    "digest": "bytea",
+    "occurred_at": "timestamptz",
+    "business_date": "date",
+    "receipt": "text",
+    "reason": "text",
+    "actor_id": "bigint",
+    "device_id": "bigint",
+    "reverses_seq": "bigint",
+    "posts": "boolean",
+    "refuses_below_zero": "boolean",
+    "verdict": "text",
+}
+STAGE_COLUMNS = ", ".join(STAGE_TYPES)
+STAGE_KEY_TYPES = {"store_id": "bigint", "nth": "bigint"}
+STAGE_ROWS = "INSERT INTO stock_posting ({columns}) SELECT {columns} FROM {rows}"
 
 # One probe of the unique index (store, event_id) a row. What the ledger knows already outranks
 # any other verdict.
@@ -54,7 +72,7 @@ SELECT p.store_id, p.product_id, p.nth, p.quantity, p.refuses_below_zero,
 
 REFUSE = """
 UPDATE stock_posting SET posts = false, verdict = 'insufficient_stock'
- WHERE (store_id, nth) IN (VALUES {rows})
+ WHERE (store_id, nth) IN (SELECT store_id, nth FROM {rows})
 """
 
 # `seq` continues the store's head; `later` is what the rows after this one add to the same
