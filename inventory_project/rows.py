@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+_STORED_AS_THEY_ARE = frozenset((str, int, bool, bytes, type(None)))
+
 
 def make_table(
     connection: BaseDatabaseWrapper,
@@ -37,6 +39,8 @@ def make_table(
 
 def adapt_value(connection: BaseDatabaseWrapper, value: Any) -> Any:
     """A value as Django itself would store it: SQLite has no UUID and no time type."""
+    if type(value) in _STORED_AS_THEY_ARE:
+        return value
     if isinstance(value, uuid.UUID):
         return value if connection.features.has_native_uuid_field else value.hex
     if isinstance(value, dt.datetime):
