@@ -150,3 +150,63 @@ class SaleEvent(models.Model):
 
     def __str__(self) -> str:
         return str(self.event_id)
+
+
+# --- twins for the back office ----------------------------------------------------------------
+# The admin takes no model with a composite key; these read the same table and declare one of
+# the key's columns as their own. Never written; found by `address`.
+
+
+class SaleEventTwin(models.Model):
+    """A sale event as the back office reads it; the declared key is not unique over stores."""
+
+    event_id = models.UUIDField(primary_key=True)
+    store = models.ForeignKey(Store, on_delete=models.DO_NOTHING, related_name="+")
+    kind = models.CharField(
+        max_length=16, choices=[(k.value, k.label) for k in (Kind.SALE, Kind.RETURN)]
+    )
+    sku = models.CharField("SKU", max_length=SKU_CHARACTERS_MAX, blank=True)
+    barcode = models.CharField(max_length=BARCODE_CHARACTERS_MAX, blank=True)
+    quantity = QuantityField()
+    amount = MoneyField(null=True, help_text="Line total as charged.")
+    receipt = models.CharField(max_length=RECEIPT_CHARACTERS_MAX, blank=True)
+    device_seq = models.BigIntegerField(null=True)
+    occurred_at = models.DateTimeField(help_text="As the till said.")
+    received_at = models.DateTimeField(help_text="When the server stored it.")
+    business_date = models.DateField(help_text="The day in the store's zone.")
+    device = models.ForeignKey(StoreKey, on_delete=models.DO_NOTHING, null=True, related_name="+")
+    status = models.CharField(max_length=9, choices=Status.choices)
+    attempts = models.PositiveSmallIntegerField()
+    next_try_at = models.DateTimeField(null=True)
+    park_reason = models.CharField("reason", max_length=24, choices=ParkReason.choices, blank=True)
+    detail = models.CharField(max_length=250, blank=True)
+    dismiss_reason = models.CharField(max_length=250, blank=True)
+    dismissed_at = models.DateTimeField(null=True)
+    dismissed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, null=True, related_name="+"
+    )
+
+    objects = SaleEventQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "orders_saleevent"
+        default_permissions = ()
+        verbose_name = "sale event"
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.sku or self.barcode} in {self.store}"
+
+    @property
+    def address(self) -> str:
+        return f"{self.store_id}-{self.event_id}"
+
+
+class ParkedEvent(SaleEventTwin):
+    """A sale event that somebody has to decide about."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        permissions = [("decide_parkedevent", "Can replay and dismiss parked sale events")]
+        verbose_name = "parked event"

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone as clock
 
 from inventory_project.errors import Conflict, NotFound
@@ -71,10 +71,12 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Judged:
-    """A batch on its way in: outcomes by place, and what is new, by key."""
+    """A batch on its way in: outcomes by place, the first line of each id, and what of it was
+    known already."""
 
     outcomes: list[Outcome | None]
     new: dict[Key, tuple[int, SaleLine, Store, bytes]] = field(default_factory=dict)
+    known: dict[Key, bytes] = field(default_factory=dict)
 
 
 def accept(*, principal: Principal, lines: Sequence[SaleLine]) -> list[Outcome]:
@@ -88,11 +90,11 @@ def accept(*, principal: Principal, lines: Sequence[SaleLine]) -> list[Outcome]:
     if judged.new:
         with transaction.atomic(durable=True):
             reach("before_insert")
-            known = _insert_new(principal, judged)
+            judged.known = _insert_new(principal, judged)
             reach("before_commit")
         reach("after_commit_before_answer")
         for key, (place, line, _, digest) in judged.new.items():
-            judged.outcomes[place] = _compare(line, digest, known.get(key))
+            judged.outcomes[place] = _compare(line, digest, judged.known.get(key))
     return _answer_copies(lines, judged, principal)
 
 
@@ -114,8 +116,12 @@ def _judge(principal: Principal, lines: Sequence[SaleLine]) -> _Judged:
 def _answer_copies(
     lines: Sequence[SaleLine], judged: _Judged, principal: Principal
 ) -> list[Outcome]:
-    """The second of two equal ids in a batch is a duplicate of the first, or in conflict."""
-    own = {(store.code, key[1]): digest for key, (_, _, store, digest) in judged.new.items()}
+    """The second of two equal ids in a batch is judged by what is stored: what was known, else
+    the first of them."""
+    own = {
+        (store.code, key[1]): judged.known.get(key, digest)
+        for key, (_, _, store, digest) in judged.new.items()
+    }
     answers = []
     for place, line in enumerate(lines):
         outcome = judged.outcomes[place]
@@ -318,15 +324,16 @@ def _take_these(stores: Sequence[int], keys: Sequence[Key]) -> tuple[str, list[A
 
 
 def _peek(after_store_id: int) -> list[Key]:
-    """The events the next batch would take, oldest first."""
+    """The events the next batch would take; each store's in the order of arrival."""
     with transaction.atomic():
         stores = _claim(after_store_id)
         if not stores:
             return []
         taken, params = _take(stores)
+        order = "ORDER BY e.store_id, e.received_at, e.event_id"
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT e.store_id, e.event_id {taken}", params)
-            return sorted((store_id, read_uuid(event_id)) for store_id, event_id in cursor)
+            cursor.execute(f"SELECT e.store_id, e.event_id {taken} {order}", params)
+            return [(store_id, read_uuid(event_id)) for store_id, event_id in cursor]
 
 
 def _apply_halves(keys: Sequence[Key]) -> Applied:
@@ -366,7 +373,7 @@ def _note_failure(key: Key, error: Exception) -> None:
 
 
 def _reason_to_park(attempts: int, error: Exception) -> str:
-    if isinstance(error, IntegrityError) and "level_quantity_in_range" in str(error):
+    if ledger.is_out_of_range(error):
         return ParkReason.BALANCE_OUT_OF_RANGE
     return ParkReason.FAILED if attempts >= ATTEMPTS_MAX else ""
 

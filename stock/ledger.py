@@ -31,7 +31,7 @@ from inventory_project.failpoints import reach
 from inventory_project.fields import format_quantity
 from inventory_project.rows import adapt_value, make_table, read_uuid
 from stock import statements
-from stock.models import DECREASING_KINDS, LedgerHead, Movement
+from stock.models import BALANCE_UNITS_MAX, DECREASING_KINDS, LedgerHead, Movement
 from stores.models import NegativeStock, Store
 
 STAGE_ROWS_PER_STATEMENT = 500
@@ -378,7 +378,7 @@ def _raise_insufficient(short: Sequence[Short]) -> None:
 def _raise_out_of_range(entries: Sequence[Entry], error: IntegrityError) -> None:
     if is_out_of_range(error):
         pointer = "/0/quantity" if len(entries) == 1 else ""
-        text = "A balance would leave the range of -1000000000000 to 1000000000000 units."
+        text = f"A balance would leave the range of ±{BALANCE_UNITS_MAX} units."
         raise BalanceOutOfRange(text, pointer=pointer) from error
 
 

@@ -180,3 +180,72 @@ class Movement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.store_id}/{self.seq}"
+
+
+# --- twins for the back office ----------------------------------------------------------------
+# The admin takes no model with a composite key. A twin reads the same table and declares one of
+# the key's columns as its own; it is never written, and its rows are found by `address`.
+
+
+class LevelTwin(models.Model):
+    """A level as the back office reads it; the declared key is not unique over stores."""
+
+    product = models.OneToOneField(
+        Product, on_delete=models.DO_NOTHING, primary_key=True, related_name="+"
+    )
+    store = models.ForeignKey(Store, on_delete=models.DO_NOTHING, related_name="+")
+    quantity = QuantityField("on hand")
+    updated_seq = models.BigIntegerField("last movement")
+
+    objects = LevelQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "stock_level"
+        default_permissions = ()
+        verbose_name = "level"
+
+    def __str__(self) -> str:
+        return f"{self.product} in {self.store}"
+
+    @property
+    def address(self) -> str:
+        return f"{self.store_id}-{self.product_id}"
+
+
+class MovementTwin(models.Model):
+    """A movement as the back office reads it; the declared key is not unique over stores."""
+
+    seq = models.BigIntegerField("number", primary_key=True)
+    store = models.ForeignKey(Store, on_delete=models.DO_NOTHING, related_name="+")
+    product = models.ForeignKey(Product, on_delete=models.DO_NOTHING, related_name="+")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    reason = models.CharField(max_length=16, choices=Reason.choices, blank=True)
+    quantity = QuantityField(help_text="What was added to the balance; negative: taken away.")
+    balance_after = QuantityField(help_text="What the store had of it after this movement.")
+    amount = MoneyField(null=True, help_text="Line total: sale value or receipt cost.")
+    occurred_at = models.DateTimeField(help_text="As the device said.")
+    recorded_at = models.DateTimeField(help_text="When the server took it into the ledger.")
+    business_date = models.DateField(help_text="The day in the store's zone.")
+    receipt = models.CharField(max_length=64, blank=True, help_text="Basket or document.")
+    event_id = models.UUIDField()
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, null=True, related_name="+"
+    )
+    device = models.ForeignKey(StoreKey, on_delete=models.DO_NOTHING, null=True, related_name="+")
+    reverses_seq = models.BigIntegerField(null=True)
+
+    objects = MovementQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "stock_movement"
+        default_permissions = ()
+        verbose_name = "movement"
+
+    def __str__(self) -> str:
+        return f"Movement {self.seq} of {self.store}"
+
+    @property
+    def address(self) -> str:
+        return f"{self.store_id}-{self.seq}"
