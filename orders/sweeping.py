@@ -1,0 +1,99 @@
+"""What the sweep does each second, and how one sweeper keeps the others waiting.
+
+The worker is woken by a message, and messages get lost. The sweep looks at the inbox itself: it
+rings again when an event waits, and applies it when nobody answers.
+"""
+
+import fcntl
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TextIO
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone as clock
+
+from orders import sales
+from orders.tasks import ring_doorbell
+
+RING_AGAIN_AFTER = timedelta(seconds=1)
+APPLY_AFTER = timedelta(seconds=3)
+APPLY_S_MAX = 5
+SWEEP_ADVISORY_LOCK = 0x6B69_7279_616E_61  # "kiryana"
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one round did, and the oldest event it leaves; None when nothing waits."""
+
+    freed: int
+    oldest_due_at: datetime | None
+    rang: bool = False
+    applied: int = 0
+
+
+def sweep_once(last: Swept | None = None) -> Swept:
+    """Do one round; `last` is the round before it, None when there was none.
+
+    While the oldest event changes from round to round, a worker is busy with the queue and needs
+    no help: on SQLite it would only be kept from the write lock.
+    """
+    freed = sales.free_known_products()
+    oldest = sales.oldest_due_at()
+    if oldest is None or (last is not None and last.oldest_due_at != oldest):
+        return Swept(freed, oldest)
+    age = clock.now() - oldest
+    applied = sales.drain(seconds_max=APPLY_S_MAX) if age > APPLY_AFTER else 0
+    # What was applied needs no bell; what could not be (a frozen worker has its lane) does.
+    rang = age > RING_AGAIN_AFTER and not applied and ring_doorbell(force=True)
+    return Swept(freed, sales.oldest_due_at() if applied else oldest, rang, applied)
+
+
+class Turn:
+    """The right to sweep, which one process of the chain has at a time.
+
+    PostgreSQL: a lock of this session, gone with it. SQLite: a lock on a file beside the
+    database, gone with this process.
+    """
+
+    def __init__(self) -> None:
+        self._session: Any = None
+        self._file: TextIO | None = None
+
+    def take(self) -> bool:
+        """Take the turn, or keep it; returns whether it is ours now."""
+        if connection.vendor == "postgresql":
+            return self._take_session_lock()
+        return self._take_file_lock()
+
+    def _take_session_lock(self) -> bool:
+        # A connection that was lost and made anew is another session: the lock went with the old.
+        if self._session is not None and self._session is connection.connection:
+            return True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [SWEEP_ADVISORY_LOCK])
+            taken = bool(cursor.fetchone()[0])
+        self._session = connection.connection if taken else None
+        return taken
+
+    def _take_file_lock(self) -> bool:
+        if self._file is not None:
+            return True
+        file = (settings.LOCAL_DIR / "sweep.lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        self._file = file
+        return True
+
+    def give_back(self) -> None:
+        """Let the next one sweep."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._session is not None and self._session is connection.connection:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [SWEEP_ADVISORY_LOCK])
+        self._session = None
