@@ -5,7 +5,7 @@ the same transaction. So versions commit in order, and the feed of changes is co
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -104,7 +104,7 @@ def change_product(
     version.
     """
     version = take_versions(1)
-    product = Product.objects.select_for_update(of=("self",)).get(pk=product.pk)
+    product = Product.objects.select_for_update(of=("self",), no_key=True).get(pk=product.pk)
     before = describe_product(product)
     for name, value in fields.items():
         setattr(product, name, value)
@@ -117,6 +117,132 @@ def change_product(
     product.save()
     _note(by, _name_action(before, product), before, product)
     return product
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRow:
+    """A product as a catalogue file tells it; None leaves a product as it is, or at its default.
+
+    A new product needs a name.
+    """
+
+    sku: str
+    name: str | None = None
+    category: str | None = None
+    unit: str | None = None
+    price: Decimal | None = None
+    barcodes: tuple[Code, ...] | None = None
+
+
+@dataclass(slots=True)
+class RowsPlan:
+    """What saving rows would do; each row is in one of the three."""
+
+    created: list[ProductRow] = field(default_factory=list)
+    changed: list[tuple[Product, ProductRow]] = field(default_factory=list)
+    unchanged: int = 0
+
+
+@transaction.atomic
+def save_products(rows: Sequence[ProductRow], *, by: Principal = SYSTEM) -> RowsPlan:
+    """Create and change many products at once; returns what was done.
+
+    `rows` has each SKU once. Categories nobody knows are made. Meant for some thousand rows: the
+    catalogue is locked until the commit.
+    """
+    take_versions(0)  # the lock first: what is read now stays true
+    plan = plan_products(rows)
+    categories = _ensure_categories({row.category for row in rows if row.category}, by)
+    before = {product.sku: describe_product(product) for product, _ in plan.changed}
+    created = [Product(sku=row.sku, **_fields_of(row, categories)) for row in plan.created]
+    changed = [_assign(product, _fields_of(row, categories)) for product, row in plan.changed]
+    version = take_versions(len(created) + len(changed))
+    for place, product in enumerate([*created, *changed]):
+        product.version = version + place
+    Product.objects.bulk_create(created)
+    Product.objects.bulk_update(changed, ["name", "category", "unit", "price", "version"])
+    _replace_barcodes([*zip(created, plan.created, strict=True), *plan.changed])
+    _note_many(by, [*created, *changed], before)
+    return plan
+
+
+def plan_products(rows: Sequence[ProductRow]) -> RowsPlan:
+    """What `save_products` would do now; writes nothing."""
+    skus = [row.sku for row in rows]
+    existing = Product.objects.filter(sku__in=skus).select_related("category")
+    known = {product.sku: product for product in existing.prefetch_related("barcodes")}
+    plan = RowsPlan()
+    for row in rows:
+        product = known.get(row.sku)
+        if product is None:
+            plan.created.append(row)
+        elif _differs(product, row):
+            plan.changed.append((product, row))
+        else:
+            plan.unchanged += 1
+    return plan
+
+
+def _differs(product: Product, row: ProductRow) -> bool:
+    told = [
+        (row.name, product.name),
+        (row.category, product.category.name if product.category else None),
+        (row.unit, product.unit),
+        (row.price, product.price),
+    ]
+    if any(value is not None and value != present for value, present in told):
+        return True
+    present_codes = [(b.code, b.units) for b in product.barcodes.all()]
+    return row.barcodes is not None and present_codes != [
+        (b.code, b.units) for b in make_barcodes(product, row.barcodes)
+    ]
+
+
+def _fields_of(row: ProductRow, categories: dict[str, Category]) -> dict[str, Any]:
+    told = {
+        "name": row.name,
+        "category": categories[row.category] if row.category else None,
+        "unit": row.unit,
+        "price": row.price,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _assign(product: Product, fields: dict[str, Any]) -> Product:
+    for name, value in fields.items():
+        setattr(product, name, value)
+    return product
+
+
+def _ensure_categories(names: set[str], by: Principal) -> dict[str, Category]:
+    known = {category.name: category for category in Category.objects.filter(name__in=names)}
+    for name in sorted(names - known.keys()):
+        known[name] = create_category(by=by, name=name)
+    return known
+
+
+def _replace_barcodes(saved: Sequence[tuple[Product, ProductRow]]) -> None:
+    told = [(product, row.barcodes) for product, row in saved if row.barcodes is not None]
+    Barcode.objects.filter(product__in=[product.pk for product, _ in told]).delete()
+    Barcode.objects.bulk_create(
+        [barcode for product, codes in told for barcode in make_barcodes(product, codes)]
+    )
+
+
+def _note_many(
+    by: Principal, products: Sequence[Product], before: dict[str, dict[str, Any]]
+) -> None:
+    """One change for each product, told from the database as it stands now."""
+    saved = Product.objects.filter(pk__in=[product.pk for product in products])
+    ProductChange.objects.bulk_create(
+        make_change(
+            by,
+            Action.CHANGED if product.sku in before else Action.CREATED,
+            before.get(product.sku),
+            product,
+        )
+        for product in saved.select_related("category").prefetch_related("barcodes")
+    )
 
 
 def retire_product(product: Product, *, by: Principal = SYSTEM) -> Product:
@@ -162,6 +288,19 @@ def retire_category(category: Category, *, by: Principal = SYSTEM) -> Category:
     category.retired_at = clock.now()
     _save_category(category)
     _note_category(by, Action.RETIRED, before, category, version)
+    return category
+
+
+@transaction.atomic
+def restore_category(category: Category, *, by: Principal = SYSTEM) -> Category:
+    """Put a retired category back into use."""
+    if not category.retired_at:
+        return category
+    version = take_versions(1)
+    before = describe_category(category)
+    category.retired_at = None
+    _save_category(category)
+    _note_category(by, Action.RESTORED, before, category, version)
     return category
 
 
