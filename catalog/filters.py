@@ -4,12 +4,24 @@ import django_filters
 
 from catalog.models import Category, Product
 from catalog.scanning import choose_scanned, find_scanned
+from inventory_project.api import YesNoFilter
 from inventory_project.errors import Invalid, InvalidValue, NotFound
-from inventory_project.fields import clean_scanned_barcode, to_comparable_barcode
+from inventory_project.fields import clean_scanned_barcode, clean_text, to_comparable_barcode
+
+
+def find_category(name: str) -> Category:
+    """The category of this name. Raises NotFound."""
+    try:
+        category = Category.objects.filter(name=clean_text(name, characters_max=120)).first()
+    except InvalidValue:
+        category = None
+    if category is None:
+        raise NotFound("There is no such category.")
+    return category
 
 
 class CategoryFilter(django_filters.FilterSet):
-    retired = django_filters.BooleanFilter(
+    retired = YesNoFilter(
         field_name="retired_at", lookup_expr="isnull", exclude=True, label="Retired or not."
     )
 
@@ -23,7 +35,7 @@ class ProductFilter(django_filters.FilterSet):
     barcode = django_filters.CharFilter(
         method="scanned_as", label="A scanned barcode; 409 with the candidates if ambiguous."
     )
-    retired = django_filters.BooleanFilter(
+    retired = YesNoFilter(
         field_name="retired_at", lookup_expr="isnull", exclude=True, label="Retired or not."
     )
 
@@ -32,10 +44,7 @@ class ProductFilter(django_filters.FilterSet):
         fields: list[str] = []
 
     def of_category(self, queryset: Any, name: str, category: str) -> Any:
-        found = Category.objects.filter(name=category).first()
-        if found is None:
-            raise NotFound("There is no such category.")
-        return queryset.filter(category=found)
+        return queryset.filter(category=find_category(category))
 
     def scanned_as(self, queryset: Any, name: str, code: str) -> Any:
         try:

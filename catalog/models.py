@@ -15,6 +15,7 @@ from inventory_project.fields import (
 from stores.models import NegativeStock
 
 PACK_UNITS_MAX = 10_000
+BARCODES_PER_PRODUCT_MAX = 50
 
 
 class Unit(models.TextChoices):

@@ -1,29 +1,65 @@
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
 from catalog.editing import Code, clean_barcode, clean_units
-from catalog.models import Category, ProductChange, Unit
+from catalog.models import BARCODES_PER_PRODUCT_MAX, PACK_UNITS_MAX, Category, ProductChange, Unit
 from inventory_project.api import ParsedField, StrictSerializer
-from inventory_project.serializing import MoneyField, SkuField, TextField
+from inventory_project.errors import InvalidValue
+from inventory_project.fields import BARCODE_CHARACTERS_MAX, clean_text
+from inventory_project.serializing import MoneyField, SkuField, TextField, WordField
 from stores.models import NegativeStock
 
-BARCODES_PER_PRODUCT_MAX = 50
+
+@extend_schema_field({"type": "string", "minLength": 1, "maxLength": BARCODE_CHARACTERS_MAX})
+class BarcodeField(ParsedField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(parse=clean_barcode, **kwargs)
+
+
+@extend_schema_field({"type": "integer", "minimum": 1, "maximum": PACK_UNITS_MAX})
+class UnitsField(ParsedField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(parse=clean_units, **kwargs)
 
 
 class BarcodeSerializer(StrictSerializer):
-    code = ParsedField(parse=clean_barcode)
-    units = ParsedField(parse=clean_units, required=False)
+    """A barcode of a product, and how many units one scan of it stands for."""
+
+    code = BarcodeField()
+    units = UnitsField(required=False)
 
     def to_internal_value(self, data: Any) -> Code:
-        return Code(**super().to_internal_value(data))
+        values = super().to_internal_value(data)
+        if "code" not in values:
+            # In a PATCH rest_framework takes no field for required, not even in a new list.
+            raise serializers.ValidationError({"code": ErrorDetail("is missing", "required")})
+        return Code(**values)
+
+
+@extend_schema_field({"type": "string", "maxLength": 120, "description": "Its name."})
+class CategoryField(ParsedField):
+    """A category by its name."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(parse=_find_category, write=str, **kwargs)
+
+
+def _find_category(value: Any) -> Category:
+    name = clean_text(value, characters_max=120)
+    category = Category.objects.filter(name=name).first()
+    if category is None:
+        raise InvalidValue("unknown_category", "is not the name of a category")
+    return category
 
 
 class CategorySerializer(StrictSerializer):
     """A category as the API shows and takes it."""
 
     name = TextField(characters_max=120)
-    retired_at = serializers.DateTimeField(read_only=True)
+    retired_at = serializers.DateTimeField(read_only=True, allow_null=True)
 
 
 class ProductSerializer(StrictSerializer):
@@ -31,16 +67,12 @@ class ProductSerializer(StrictSerializer):
 
     sku = SkuField()
     name = TextField(characters_max=250)
-    category = serializers.SlugRelatedField(
-        slug_field="name", queryset=Category.objects.all(), required=False, allow_null=True
-    )
-    unit = serializers.ChoiceField(choices=Unit.choices, required=False)
+    category = CategoryField(required=False, allow_null=True)
+    unit = WordField(words=Unit.values, required=False)
     price = MoneyField(required=False)
-    negative_stock = serializers.ChoiceField(
-        choices=NegativeStock.choices, allow_blank=True, required=False
-    )
+    negative_stock = WordField(words=["", *NegativeStock.values], required=False)
     barcodes = BarcodeSerializer(many=True, required=False, max_length=BARCODES_PER_PRODUCT_MAX)  # type: ignore[call-arg]
-    retired_at = serializers.DateTimeField(read_only=True)
+    retired_at = serializers.DateTimeField(read_only=True, allow_null=True)
     version = serializers.IntegerField(read_only=True)
 
     def validate_sku(self, value: str) -> str:

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from catalog import editing
-from catalog.filters import CategoryFilter, ProductFilter
+from catalog.filters import CategoryFilter, ProductFilter, find_category
 from catalog.models import Category, Product, ProductChange
 from catalog.serializers import (
     CategorySerializer,
@@ -17,7 +17,9 @@ from catalog.serializers import (
     ProductSerializer,
 )
 from inventory_project.api import refuse_unknown_parameters
-from inventory_project.errors import NotFound
+from inventory_project.bodies import read_sent
+from inventory_project.errors import InvalidValue, NotFound
+from inventory_project.fields import clean_sku
 from inventory_project.paging import KeysetPagination, read_after, read_limit
 from stores.permissions import ReadsAllHeadOfficeWrites, principal_of
 from stores.serializers import StoreSerializer
@@ -40,11 +42,13 @@ class ProductViewSet(viewsets.GenericViewSet[Product]):
 
     @extend_schema(summary="One product")
     def retrieve(self, request: Request, sku: str) -> Response:
+        refuse_unknown_parameters(request, set())
         return Response(ProductSerializer(self._find(sku)).data)
 
     @extend_schema(summary="Add a product", responses={201: ProductSerializer})
     def create(self, request: Request) -> Response:
-        sent = ProductSerializer(data=request.data)
+        refuse_unknown_parameters(request, set())
+        sent = ProductSerializer(data=read_sent(request))
         sent.is_valid(raise_exception=True)
         product = editing.create_product(by=principal_of(request), **sent.validated_data)
         answer = ProductSerializer(self._find(product.sku)).data
@@ -52,8 +56,9 @@ class ProductViewSet(viewsets.GenericViewSet[Product]):
 
     @extend_schema(summary="Change a product; barcodes are replaced as a whole")
     def partial_update(self, request: Request, sku: str) -> Response:
+        refuse_unknown_parameters(request, set())
         product = self._find(sku)
-        sent = ProductSerializer(product, data=request.data, partial=True)
+        sent = ProductSerializer(product, data=read_sent(request), partial=True)
         sent.is_valid(raise_exception=True)
         fields = {n: v for n, v in sent.validated_data.items() if n != "sku"}
         editing.change_product(product, by=principal_of(request), **fields)
@@ -61,11 +66,15 @@ class ProductViewSet(viewsets.GenericViewSet[Product]):
 
     @extend_schema(summary="Take out of the range; late events still count", request=None)
     def retire(self, request: Request, sku: str) -> Response:
+        refuse_unknown_parameters(request, set())
         editing.retire_product(self._find(sku), by=principal_of(request))
         return Response(ProductSerializer(self._find(sku)).data)
 
     def _find(self, sku: str) -> Product:
-        product = self.get_queryset().filter(sku=sku).first()
+        try:
+            product = self.get_queryset().filter(sku=clean_sku(sku)).first()
+        except InvalidValue:
+            product = None
         if product is None:
             raise NotFound("There is no such product.")
         return product
@@ -88,19 +97,22 @@ class CategoryViewSet(viewsets.GenericViewSet[Category]):
 
     @extend_schema(summary="One category")
     def retrieve(self, request: Request, name: str) -> Response:
+        refuse_unknown_parameters(request, set())
         return Response(CategorySerializer(self._find(name)).data)
 
     @extend_schema(summary="Add a category", responses={201: CategorySerializer})
     def create(self, request: Request) -> Response:
-        sent = CategorySerializer(data=request.data)
+        refuse_unknown_parameters(request, set())
+        sent = CategorySerializer(data=read_sent(request))
         sent.is_valid(raise_exception=True)
         category = editing.create_category(by=principal_of(request), **sent.validated_data)
         return Response(CategorySerializer(category).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(summary="Rename a category")
     def partial_update(self, request: Request, name: str) -> Response:
+        refuse_unknown_parameters(request, set())
         category = self._find(name)
-        sent = CategorySerializer(category, data=request.data, partial=True)
+        sent = CategorySerializer(category, data=read_sent(request), partial=True)
         sent.is_valid(raise_exception=True)
         if sent.validated_data:
             editing.change_category(category, by=principal_of(request), **sent.validated_data)
@@ -108,14 +120,12 @@ class CategoryViewSet(viewsets.GenericViewSet[Category]):
 
     @extend_schema(summary="Take out of use", request=None)
     def retire(self, request: Request, name: str) -> Response:
+        refuse_unknown_parameters(request, set())
         category = editing.retire_category(self._find(name), by=principal_of(request))
         return Response(CategorySerializer(category).data)
 
     def _find(self, name: str) -> Category:
-        category = Category.objects.filter(name=name).first()
-        if category is None:
-            raise NotFound("There is no such category.")
-        return category
+        return find_category(name)
 
 
 class ProductChangeFeedView(APIView):

@@ -6,12 +6,15 @@ RFC 9457 gives the shape of a problem. What the caller sent is never echoed.
 import logging
 from typing import Any
 
+import django_filters
 import orjson
+from django import forms
 from django.core.exceptions import (
     BadRequest,
     PermissionDenied,
     RequestDataTooBig,
     SuspiciousOperation,
+    ValidationError,
 )
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -23,7 +26,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from inventory_project.bodies import JSONRenderer
 from inventory_project.errors import DomainError, Invalid, InvalidValue
+from inventory_project.reading import shorten_name
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +52,12 @@ TITLES = {
     429: "Too many requests",
     500: "Something went wrong here",
     503: "Busy, try again",
+}
+# rest_framework's own sentences for these repeat what the caller sent.
+_DETAILS = {
+    405: "This address does not take this method.",
+    406: "Accept application/json.",
+    415: "Send application/json in UTF-8, without Content-Encoding.",
 }
 
 
@@ -90,6 +101,9 @@ def answer_problem(error: Exception, context: dict[str, Any]) -> Response | None
     if problem is None:
         return None
     set_rollback()
+    # Also where the view itself answers a page or another format.
+    context["request"].accepted_renderer = JSONRenderer()
+    context["request"].accepted_media_type = JSONRenderer.media_type
     response = Response(problem, status=problem["status"], headers=headers)
     response.content_type = PROBLEM_CONTENT_TYPE
     return response
@@ -138,10 +152,15 @@ def _describe_busy(error: OperationalError) -> tuple[dict[str, Any], dict[str, s
 
 def _describe_validation(error: exceptions.ValidationError) -> dict[str, Any]:
     errors = [
-        ("/" + (found.attr or "").replace(".", "/") if found.attr else "", found.code, found.detail)
+        (_make_pointer(found.attr), found.code, found.detail)
         for found in flatten_errors(error.detail)
     ]
     return make_problem(400, "validation", Invalid(errors).detail, errors=errors)
+
+
+def _make_pointer(attr: str | None) -> str:
+    path = [name for name in (attr or "").split(".") if name not in ("", "non_field_errors")]
+    return "".join(f"/{name}" for name in path)
 
 
 def _describe_api(error: exceptions.APIException) -> tuple[dict[str, Any], dict[str, str]]:
@@ -152,7 +171,8 @@ def _describe_api(error: exceptions.APIException) -> tuple[dict[str, Any], dict[
         headers["Retry-After"] = str(int(error.wait))  # type: ignore[attr-defined]
     codes = error.get_codes()
     code = codes if isinstance(codes, str) else str(error.default_code)
-    return make_problem(error.status_code, code, str(error.detail)), headers
+    detail = _DETAILS.get(error.status_code, str(error.detail))
+    return make_problem(error.status_code, code, detail), headers
 
 
 # --- serializers ---------------------------------------------------------------------------
@@ -167,8 +187,10 @@ class StrictSerializer(serializers.Serializer[Any]):
             if unknown:
                 raise serializers.ValidationError(
                     {
-                        str(name)[:64]: serializers.ErrorDetail("Unknown field.", "unknown_field")
-                        for name in sorted(unknown, key=str)[:PROBLEM_ERRORS_MAX]
+                        shorten_name(name): serializers.ErrorDetail(
+                            "Unknown field.", "unknown_field"
+                        )
+                        for name in sorted(unknown)[:PROBLEM_ERRORS_MAX]
                     }
                 )
         return super().to_internal_value(data)
@@ -209,7 +231,7 @@ class StrictFilterBackend(DjangoFilterBackend):
         if not filterset.is_valid():
             raise Invalid(
                 [
-                    (f"?{name}", found["code"] or "invalid", found["message"])
+                    (f"?{name}", found["code"] or "invalid", _describe_choices(filterset, name))
                     for name, errors in filterset.errors.get_json_data().items()
                     for found in errors
                 ]
@@ -217,14 +239,41 @@ class StrictFilterBackend(DjangoFilterBackend):
         return filterset.qs
 
 
+def _describe_choices(filterset: Any, name: str) -> str:
+    # Django's own sentence would repeat what the caller sent.
+    choices = getattr(filterset.form.fields[name], "choices", ())
+    words = [str(value) for value, _ in choices if value]
+    return f"must be one of: {', '.join(words)}" if words else "is not a value taken here"
+
+
+class _YesNoField(forms.Field):
+    def to_python(self, value: Any) -> bool | None:
+        if value in self.empty_values:
+            return None
+        if value not in ("true", "false"):
+            raise ValidationError("must be true or false", code="not_a_boolean")
+        return bool(value == "true")
+
+
+class YesNoFilter(django_filters.BooleanFilter):
+    """`true` or `false`; django-filter's own passes over anything else in silence."""
+
+    field_class = _YesNoField
+
+
 def refuse_unknown_parameters(request: Request, known: set[str]) -> None:
-    """Raises Invalid for parameters that are not known, given twice, or not plain text."""
+    """Raises Invalid for parameters that are not known, given twice, empty or not plain text.
+
+    An empty filter would be passed over: `?store=` would list every store.
+    """
     errors = []
     for name, values in request.query_params.lists():
         if name not in known:
             errors.append(("", "unknown_parameter", "A query parameter is not known here."))
         elif len(values) > 1:
             errors.append((f"?{name}", "given_twice", "is given more than once"))
+        elif not values[0].strip():
+            errors.append((f"?{name}", "blank", "must not be empty"))
         elif "\x00" in values[0]:
             errors.append((f"?{name}", "control_character", "must not contain control characters"))
     if errors:
@@ -241,11 +290,17 @@ class RefuseBeforeReading:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        # Django would read the address in the charset that the Content-Type names.
+        request.encoding = "utf-8"
         if len(request.get_full_path()) > ADDRESS_BYTES_MAX:
             return problem_response(414, "address_too_long", "The address is too long.")
         if request.path.startswith("/admin/") and "HTTP_AUTHORIZATION" in request.META:
             # The back office is for people; to a device it does not exist.
             return problem_response(404, "not_found", "There is no such thing here.")
+        if request.path.startswith("/api/") and not request.path.endswith("/"):
+            # Django would redirect, and a till that follows would GET the list where it wanted
+            # to POST a sale, and take the 200 for an answer.
+            return problem_response(404, "not_found", "Every address here ends with a slash.")
         response: HttpResponseBase = self.get_response(request)
         if request.path.startswith("/api/") and not response.has_header("Cache-Control"):
             response["Cache-Control"] = "no-store"

@@ -29,7 +29,8 @@ class JSONRenderer(BaseRenderer):
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
     ) -> bytes:
-        return b"" if data is None else orjson.dumps(data)
+        # UTC as Z everywhere: serializers write it so, plain datetimes would say +00:00.
+        return b"" if data is None else orjson.dumps(data, option=orjson.OPT_UTC_Z)
 
 
 class StrictJSONParser(BaseParser):
@@ -42,6 +43,21 @@ class StrictJSONParser(BaseParser):
         request = parser_context["request"]
         _refuse_encodings(request)
         return parse_json(_read_body(request, stream))
+
+
+def read_sent(request: Request) -> Any:
+    """The JSON document a request carries.
+
+    Raises what the parser raises, and for no body at all: rest_framework would take that for an
+    empty object, and a change of nothing would be answered as done.
+    """
+    if not request.META.get("CONTENT_LENGTH"):
+        if request.META.get("HTTP_TRANSFER_ENCODING"):
+            raise LengthRequired
+        raise exceptions.ParseError("The body is empty.")
+    if request.META["CONTENT_LENGTH"].strip() == "0":
+        raise exceptions.ParseError("The body is empty.")
+    return request.data
 
 
 def _refuse_encodings(request: Request) -> None:
@@ -57,12 +73,17 @@ def _refuse_encodings(request: Request) -> None:
 
 
 def _read_body(request: Request, stream: Any) -> bytes:
-    length = request.META.get("CONTENT_LENGTH")
-    if not length:
+    length = request.META.get("CONTENT_LENGTH") or ""
+    if not (length.isascii() and length.isdecimal() and len(length) < 20):
         raise LengthRequired
     if int(length) > settings.REQUEST_BYTES_MAX:
         raise TooMany(f"The body must have at most {settings.REQUEST_BYTES_MAX} bytes.")
-    body: bytes = stream.read(int(length))
+    try:
+        body: bytes = stream.read(int(length))
+    except OSError as error:
+        raise exceptions.ParseError("The body ended early.") from error
+    if len(body) < int(length):
+        raise exceptions.ParseError("The body ended early.")
     return body
 
 

@@ -7,7 +7,7 @@ currency), so SQLite and PostgreSQL agree to the last digit and no sum passes th
 import re
 import unicodedata
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -30,7 +30,7 @@ _DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.([0-9]{1,9}))?")
 _CANONICAL_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
-    r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 _BARCODE = re.compile(rf"[\x21-\x7e]{{1,{BARCODE_CHARACTERS_MAX}}}")
 _YEAR_MIN, _YEAR_MAX = 1970, 2199
@@ -137,6 +137,17 @@ def parse_instant(value: Any) -> datetime:
         raise
     except ValueError as error:
         raise InvalidValue("not_an_instant", "is no such day or time") from error
+
+
+def parse_day(value: str, zone: tzinfo) -> datetime:
+    """Read a day such as 2026-03-01: the instant at which it begins in that zone, in UTC."""
+    try:
+        start = datetime.strptime(value, "%Y-%m-%d")
+    except ValueError as error:
+        raise InvalidValue("not_an_instant", "is no such day") from error
+    if not _YEAR_MIN <= start.year <= _YEAR_MAX:
+        raise InvalidValue("out_of_range", f"must be of a year {_YEAR_MIN} to {_YEAR_MAX}")
+    return start.replace(tzinfo=zone).astimezone(UTC)
 
 
 def _cut_to_microseconds(value: str) -> str:

@@ -3,23 +3,24 @@
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.http import require_safe
 
 from inventory_project.api import problem_response
 
 
-@require_safe
 def answer_live(request: HttpRequest) -> HttpResponse:
     """200 as long as the process answers."""
+    if request.method not in ("GET", "HEAD"):
+        return _refuse_method()
     return JsonResponse({"status": "live"})
 
 
-@require_safe
 def answer_ready(request: HttpRequest) -> HttpResponse:
     """200 when the database answers and is migrated, else 503 with the reason.
 
     Redis is not asked: without it everything is slower and nothing is wrong.
     """
+    if request.method not in ("GET", "HEAD"):
+        return _refuse_method()
     try:
         executor = MigrationExecutor(connection)
         waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -28,3 +29,9 @@ def answer_ready(request: HttpRequest) -> HttpResponse:
     if waiting:
         return problem_response(503, "not_migrated", "Migrations are waiting: manage.py migrate.")
     return JsonResponse({"status": "ready"})
+
+
+def _refuse_method() -> HttpResponse:
+    response = problem_response(405, "method_not_allowed", "This address is only read.")
+    response["Allow"] = "GET, HEAD"
+    return response

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import DateTimeField, Model, Q, QuerySet
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from inventory_project.errors import Invalid
+from inventory_project.fields import parse_instant
 
 PAGE_ROWS_DEFAULT = 100
 PAGE_ROWS_MAX = 1_000
@@ -138,18 +139,22 @@ def _open(cursor: str, filters: str) -> list[Any]:
 
 
 def _clean(model: type[Model], path: str, raw: Any) -> Any:
-    field: Any = model._meta.get_field(path.removesuffix("_id") if path != "id" else path)
+    field: Any = next(f for f in model._meta.concrete_fields if f.attname == path)
     target = getattr(field, "target_field", field)
-    if isinstance(raw, str) and "\x00" in raw:
+    if isinstance(raw, bool | float) or (isinstance(raw, str) and not _is_storable(raw)):
         raise _bad_cursor()
     try:
-        value = target.to_python(raw)
+        value = parse_instant(raw) if isinstance(target, DateTimeField) else target.to_python(raw)
         target.run_validators(value)
     except (ValidationError, TypeError, ValueError, OverflowError) as error:
         raise _bad_cursor() from error
     if value is None:
         raise _bad_cursor()
     return value
+
+
+def _is_storable(text: str) -> bool:
+    return "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _read_path(row: Any, path: str) -> Any:

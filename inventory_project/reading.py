@@ -25,7 +25,7 @@ def read_object(data: Any, readers: Readers, required: frozenset[str]) -> dict[s
     for name, raw in data.items():
         reader = readers.get(name)
         if reader is None:
-            errors.append((f"/{_shorten(name)}", "unknown_field", "is not a known field"))
+            errors.append((f"/{shorten_name(name)}", "unknown_field", "is not a known field"))
             continue
         try:
             values[name] = reader(raw)
@@ -38,8 +38,8 @@ def read_object(data: Any, readers: Readers, required: frozenset[str]) -> dict[s
     return values
 
 
-def _shorten(name: str) -> str:
-    # A field's name is the caller's text: enough of it to be found, in plain characters.
+def shorten_name(name: str) -> str:
+    """A field's name is the caller's text: enough of it to be found, in plain characters."""
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in name[:64])
 
 
@@ -49,7 +49,8 @@ def read_one_of(*choices: str) -> Callable[[Any], str]:
 
     def read(value: Any) -> str:
         if not isinstance(value, str) or value not in known:
-            raise InvalidValue("not_a_choice", f"must be one of: {', '.join(choices)}")
+            listed = ", ".join(choice or "nothing" for choice in choices)
+            raise InvalidValue("not_a_choice", f"must be one of: {listed}")
         return value
 
     return read

@@ -35,6 +35,14 @@ _WITH_BODY = (409, 411, 413, 415)
 class ProblemAutoSchema(AutoSchema):
     """Adds the problems of the conventions to each operation."""
 
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        # A plain view with pages, whose GET has no name that would say so.
+        action = getattr(self.view, "action", None)
+        paged = getattr(self.view, "pagination_class", None) is not None
+        if self.method == "GET" and action is None and paged:
+            return True
+        return bool(super()._is_list_view(serializer))
+
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation = super().get_operation(*args, **kwargs)
         if operation is None:

@@ -1,5 +1,6 @@
 """Serializer fields for the values of fields.py, with what the schema says of them."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -10,11 +11,19 @@ from drf_spectacular.utils import extend_schema_field
 from inventory_project import fields
 from inventory_project.api import ParsedField
 from inventory_project.errors import InvalidValue
+from inventory_project.reading import read_one_of
 
 _EXACT = {
     "oneOf": [{"type": "integer"}, {"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,3})?$"}]
 }
-_MONEY = {"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,4})?$", "example": "249.50"}
+_MONEY = {
+    "oneOf": [
+        {"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,4})?$"},
+        {"type": "integer"},
+    ],
+    "description": "A decimal string; a whole number is taken, too.",
+    "example": "249.50",
+}
 
 
 @extend_schema_field(_EXACT)
@@ -60,6 +69,14 @@ class TextField(ParsedField):
         clean = partial(fields.clean_text, characters_max=characters_max, required=not blank)
         super().__init__(parse=clean, **kwargs)
         self._spectacular_annotation = {"field": {"type": "string", "maxLength": characters_max}}
+
+
+class WordField(ParsedField):
+    """One of some words, exactly."""
+
+    def __init__(self, *, words: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(parse=read_one_of(*words), **kwargs)
+        self._spectacular_annotation = {"field": {"type": "string", "enum": list(words)}}
 
 
 class YesNoField(ParsedField):

@@ -2,10 +2,10 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from catalog import views as catalog
 from inventory_project import health
+from inventory_project.documentation import DocsView, SchemaView
 from orders import views as orders
 from stock import views as stock
 from stores import views as stores
@@ -35,13 +35,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/catalog/categories/",
         catalog.CategoryViewSet.as_view({"get": "list", "post": "create"}),
     ),
+    # path: a category may be called Fruit/Vegetables
     path(
-        "api/catalog/categories/<str:name>/",
-        catalog.CategoryViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
+        "api/catalog/categories/<path:name>/retire/",
+        catalog.CategoryViewSet.as_view({"post": "retire"}),
     ),
     path(
-        "api/catalog/categories/<str:name>/retire/",
-        catalog.CategoryViewSet.as_view({"post": "retire"}),
+        "api/catalog/categories/<path:name>/",
+        catalog.CategoryViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
     ),
     path("api/catalog/changes/", catalog.ProductChangeFeedView.as_view()),
     # stock: the how many
@@ -54,8 +55,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/orders/sales/<str:event_id>/replay/", orders.SaleReplayView.as_view()),
     path("api/orders/sales/<str:event_id>/dismiss/", orders.SaleDismissView.as_view()),
     # what this API is
-    path("api/schema/", SpectacularJSONAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
+    path("api/docs/", DocsView.as_view(url_name="schema")),
     # operators and head office
     path("health/live", health.answer_live),
     path("health/ready", health.answer_ready),

@@ -80,6 +80,8 @@ class SaleSerializer(serializers.Serializer[Any]):
 
 
 class DismissSerializer(StrictSerializer):
+    """Why an event shall never count."""
+
     reason = TextField(characters_max=250)
 
 

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from inventory_project.api import refuse_unknown_parameters
+from inventory_project.bodies import read_sent
 from inventory_project.errors import Conflict, Invalid, InvalidValue, NotFound
 from inventory_project.failpoints import reach
 from inventory_project.fields import parse_event_id
@@ -26,6 +27,7 @@ from orders.serializers import (
     SALE_STATUSES,
     DismissSerializer,
     OutcomeListSerializer,
+    OutcomeSerializer,
     SaleBatchSerializer,
     SaleLineSerializer,
     SaleSerializer,
@@ -36,6 +38,11 @@ from stores.models import Store
 from stores.permissions import principal_of
 from stores.principals import Principal
 
+ONE_OR_MANY_OUTCOMES = PolymorphicProxySerializer(
+    component_name="SalesAnswer",
+    serializers=[OutcomeSerializer, OutcomeListSerializer],
+    resource_type_field_name=None,
+)
 STORE_PARAMETER = OpenApiParameter("store", str, description="Head-office keys say which.")
 
 
@@ -75,18 +82,16 @@ class SaleListView(generics.GenericAPIView[Any]):
             serializers=[SaleLineSerializer, SaleBatchSerializer],
             resource_type_field_name=None,
         ),
-        responses={
-            (202, "application/json"): OutcomeListSerializer,
-            (200, "application/json"): OutcomeListSerializer,
-        },
+        responses={202: ONE_OR_MANY_OUTCOMES, 200: ONE_OR_MANY_OUTCOMES},
     )
     def post(self, request: Request) -> Response:
         """202 when something was accepted: it is on disk. 200 when all was known before."""
         refuse_unknown_parameters(request, set())
         principal = principal_of(request)
-        events = read_batch(request.data)
+        sent = read_sent(request)
+        events = read_batch(sent)
         if events is None:
-            return self._accept_one(principal, request.data)
+            return self._accept_one(principal, sent)
         outcomes = _accept_batch(principal, events)
         accepted = _ring_if_accepted(outcomes)
         return Response(
@@ -147,7 +152,7 @@ class SaleDismissView(APIView):
     def post(self, request: Request, event_id: str) -> Response:
         refuse_unknown_parameters(request, {"store"})
         store = _find_store_to_decide(request)
-        sent = DismissSerializer(data=request.data)
+        sent = DismissSerializer(data=read_sent(request))
         sent.is_valid(raise_exception=True)
         event = sales.dismiss(
             principal=principal_of(request),

@@ -1,25 +1,30 @@
 """Query parameters of the stock lists. A foreign store answers like a missing one."""
 
-from datetime import datetime, time, timedelta
+import re
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import django_filters
-from django.utils.dateparse import parse_date
 
-from catalog.models import Category, Product
+from catalog.filters import find_category
+from catalog.models import Product
 from inventory_project.errors import Invalid, InvalidValue, NotFound
-from inventory_project.fields import parse_instant
+from inventory_project.fields import clean_sku, parse_day, parse_instant
 from stock.models import Kind, Level, Movement
 from stores.models import Store
 from stores.permissions import principal_of
 
 CHAIN_RANGE_MAX = timedelta(days=31)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def find_product(sku: str) -> Product:
     """The product of this SKU. Raises NotFound."""
-    product = Product.objects.filter(sku=sku).first()
+    try:
+        product = Product.objects.filter(sku=clean_sku(sku)).first()
+    except InvalidValue:
+        product = None
     if product is None:
         raise NotFound("There is no such product.")
     return product
@@ -41,10 +46,7 @@ class LevelFilter(django_filters.FilterSet):
         return queryset.filter(product=find_product(sku))
 
     def of_category(self, queryset: Any, name: str, category: str) -> Any:
-        found = Category.objects.filter(name=category).first()
-        if found is None:
-            raise NotFound("There is no such category.")
-        return queryset.filter(product__category=found)
+        return queryset.filter(product__category=find_category(category))
 
 
 class MovementFilter(django_filters.FilterSet):
@@ -111,14 +113,9 @@ class MovementFilter(django_filters.FilterSet):
         if raw is None:
             return None
         try:
-            day = parse_date(raw)
-            if day is not None:
-                return datetime.combine(day, time(), tzinfo=zone)
-            return parse_instant(raw)
+            return parse_day(raw, zone) if _DAY.fullmatch(raw) else parse_instant(raw)
         except InvalidValue as error:
             raise Invalid([(f"?{name}", error.code, error.detail)]) from error
-        except (ValueError, OverflowError) as error:
-            raise Invalid([(f"?{name}", "not_an_instant", "is no such day or time")]) from error
 
 
 for _name, _label in (("from", "Happened at or after."), ("to", "Happened before.")):

@@ -35,6 +35,7 @@ _READERS: Readers = {
     "receipt": partial(clean_text, characters_max=64),
     "reason": read_one_of(*Reason.values),
 }
+_STORE_READER = {"store": partial(clean_text, characters_max=32)}
 _REQUIRED = frozenset(("event_id", "kind", "quantity", "occurred_at"))
 
 
@@ -47,9 +48,9 @@ def parse_lines(data: Any) -> tuple[list[Line], str | None, bool]:
     if not isinstance(data, dict):
         raise Invalid([("", "not_an_object", "must be a JSON object")])
     rest = dict(data)
-    code = rest.pop("store", None)
-    if code is not None and not isinstance(code, str):
-        raise Invalid([("/store", "not_text", "must be text")])
+    code = None
+    if "store" in rest:
+        code = read_object({"store": rest.pop("store")}, _STORE_READER, frozenset())["store"]
     if "movements" not in rest:
         return [_parse_line(rest)], code, False
     return _parse_batch(rest), code, True

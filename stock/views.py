@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from inventory_project.api import refuse_unknown_parameters
+from inventory_project.bodies import read_sent
 from inventory_project.errors import DomainError, Invalid
 from inventory_project.fields import format_quantity
 from inventory_project.paging import KeysetPagination, read_after, read_limit
@@ -27,9 +28,16 @@ from stock.serializers import (
     MovementLineSerializer,
     MovementSerializer,
     RecordedListSerializer,
+    RecordedSerializer,
 )
 from stores.models import Store
 from stores.permissions import principal_of
+
+ONE_OR_MANY_RECORDED = PolymorphicProxySerializer(
+    component_name="MovementsAnswer",
+    serializers=[RecordedSerializer, RecordedListSerializer],
+    resource_type_field_name=None,
+)
 
 
 @extend_schema(summary="What stores have")
@@ -78,14 +86,11 @@ class MovementListView(generics.GenericAPIView[Movement]):
             serializers=[MovementLineSerializer, MovementBatchSerializer],
             resource_type_field_name=None,
         ),
-        responses={
-            (201, "application/json"): RecordedListSerializer,
-            (200, "application/json"): RecordedListSerializer,
-        },
+        responses={201: ONE_OR_MANY_RECORDED, 200: ONE_OR_MANY_RECORDED},
     )
     def post(self, request: Request) -> Response:
         refuse_unknown_parameters(request, set())
-        lines, code, is_batch = parse_lines(request.data)
+        lines, code, is_batch = parse_lines(read_sent(request))
         principal = principal_of(request)
         store = _need_store(principal.store if code is None else principal.get_store(code))
         try:

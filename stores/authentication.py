@@ -7,7 +7,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
 from stores.models import StoreKey
@@ -69,6 +69,13 @@ class StaffSessionAuthentication(SessionAuthentication):
         if answer is None or not answer[0].is_staff:
             return None
         return Principal(user=answer[0]), None
+
+    def enforce_csrf(self, request: Request) -> None:
+        try:
+            super().enforce_csrf(request)
+        except PermissionDenied as error:
+            # Django's reason repeats the Origin or Referer it was sent.
+            raise PermissionDenied("The CSRF token is missing or wrong.", "csrf") from error
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -1,11 +1,12 @@
 """Who asks, and which stores that one may see."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
 from accounts.models import User
 from inventory_project.errors import NotFound
-from stores.models import Store, StoreKey
+from stores.models import STORE_CODE_PATTERN, Store, StoreKey
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ class Principal:
         """
         if self.store is not None and code in (None, self.store.code):
             return self.store
-        found: Store | None = Store.objects.visible_to(self).filter(code=code or "").first()
+        # PostgreSQL refuses to be asked for a text with NUL in it.
+        possible = code and re.fullmatch(STORE_CODE_PATTERN, code)
+        stores = Store.objects.visible_to(self).filter(code=code)
+        found: Store | None = stores.first() if possible else None
         if found is None:
             raise NotFound("There is no such store.", pointer="/store")
         return found

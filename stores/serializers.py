@@ -1,7 +1,14 @@
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from inventory_project.api import StrictSerializer
-from inventory_project.serializing import TextField, YesNoField
+from inventory_project.api import ParsedField, StrictSerializer
+from inventory_project.errors import InvalidValue
+from inventory_project.fields import clean_text
+from inventory_project.serializing import TextField, WordField, YesNoField
 from stores.models import (
     STORE_CODE_CHARACTERS_MAX,
     NegativeStock,
@@ -11,23 +18,55 @@ from stores.models import (
 )
 
 
+def _read_valid(validate: Callable[[str], None]) -> Callable[[Any], str]:
+    """A reader of a line of text that the model's validator agrees with."""
+
+    def read(value: Any) -> str:
+        text = clean_text(value, characters_max=40)
+        try:
+            validate(text)
+        except ValidationError as error:
+            raise InvalidValue(error.code or "invalid", error.messages[0]) from error
+        return text
+
+    return read
+
+
+@extend_schema_field(
+    {
+        "type": "string",
+        "pattern": r"^(?!current$)[A-Za-z0-9][A-Za-z0-9._-]*$",
+        "maxLength": STORE_CODE_CHARACTERS_MAX,
+    }
+)
+class StoreCodeField(ParsedField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(parse=_read_valid(validate_store_code), **kwargs)
+
+
+@extend_schema_field({"type": "string", "example": "Asia/Karachi"})
+class TimezoneField(ParsedField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(parse=_read_valid(validate_timezone), **kwargs)
+
+
+@extend_schema_field({"type": "string", "pattern": "^[A-Z]{3}$", "example": "PKR"})
+class CurrencyField(ParsedField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(parse=_read_valid(validate_currency), **kwargs)
+
+
 class StoreSerializer(StrictSerializer):
     """A store as the API shows and takes it."""
 
-    code = serializers.RegexField(
-        r"^(?!current$)[A-Za-z0-9][A-Za-z0-9._-]*$",
-        max_length=STORE_CODE_CHARACTERS_MAX,
-        validators=[validate_store_code],
-    )
+    code = StoreCodeField()
     name = TextField(characters_max=120)
     address = TextField(characters_max=250, blank=True, required=False)
-    timezone = serializers.CharField(max_length=40, required=False, validators=[validate_timezone])
-    currency = serializers.CharField(max_length=3, required=False, validators=[validate_currency])
-    negative_stock = serializers.ChoiceField(
-        choices=NegativeStock.choices, allow_blank=True, required=False
-    )
+    timezone = TimezoneField(required=False)
+    currency = CurrencyField(required=False)
+    negative_stock = WordField(words=["", *NegativeStock.values], required=False)
     retired = YesNoField(required=False, write_only=True)
-    retired_at = serializers.DateTimeField(read_only=True)
+    retired_at = serializers.DateTimeField(read_only=True, allow_null=True)
     created_at = serializers.DateTimeField(read_only=True)
 
     def validate_code(self, value: str) -> str:

@@ -7,6 +7,8 @@ from rest_framework import status, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from inventory_project.api import refuse_unknown_parameters
+from inventory_project.bodies import read_sent
 from inventory_project.paging import KeysetPagination
 from stores import registry
 from stores.filters import StoreFilter
@@ -38,24 +40,28 @@ class StoreViewSet(viewsets.GenericViewSet[Store]):
         return self.get_paginated_response(StoreSerializer(page, many=True).data)
 
     def retrieve(self, request: Request, code: str) -> Response:
+        refuse_unknown_parameters(request, set())
         return Response(StoreSerializer(principal_of(request).get_store(code)).data)
 
     @extend_schema(summary="Register a store", responses={201: StoreSerializer})
     def create(self, request: Request) -> Response:
-        sent = StoreSerializer(data=request.data)
+        refuse_unknown_parameters(request, set())
+        sent = StoreSerializer(data=read_sent(request))
         sent.is_valid(raise_exception=True)
         store = registry.register_store(**sent.validated_data)
         return Response(StoreSerializer(store).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(summary="Change a store")
     def partial_update(self, request: Request, code: str) -> Response:
+        refuse_unknown_parameters(request, set())
         store = principal_of(request).get_store(code)
-        sent = StoreSerializer(store, data=request.data, partial=True)
+        sent = StoreSerializer(store, data=read_sent(request), partial=True)
         sent.is_valid(raise_exception=True)
         fields = {n: v for n, v in sent.validated_data.items() if n != "code"}
         return Response(StoreSerializer(registry.change_store(store, **fields)).data)
 
     @extend_schema(summary="Close a store; late events still count", request=None)
     def retire(self, request: Request, code: str) -> Response:
+        refuse_unknown_parameters(request, set())
         store = registry.retire_store(principal_of(request).get_store(code))
         return Response(StoreSerializer(store).data)
