@@ -1,0 +1,1 @@
+"""Programs that use the product from outside, through its HTTP API alone."""
