@@ -1,8 +1,12 @@
 """What tests do to the database as its owner: migrate it, and empty it after a test."""
 
+import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -65,3 +69,39 @@ def _empty_postgresql(tables: set[str]) -> None:
         if filled:
             listed = ", ".join(f'"{name}"' for (name,) in filled)
             owner.execute(f"TRUNCATE {listed} RESTART IDENTITY CASCADE")
+
+
+def hash_tables() -> dict[str, str]:
+    """A hash of all rows, by table."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                " UNION ALL ".join(
+                    f"SELECT '{name}', md5(string_agg(t::text, '\n' ORDER BY t::text)) "
+                    f'FROM "{name}" t'
+                    for name in _lasting_tables()
+                )
+            )
+            return dict(cursor.fetchall())
+        hashes = {}
+        for name in _lasting_tables():
+            rows = sorted(map(repr, cursor.execute(f'SELECT * FROM "{name}"').fetchall()))
+            hashes[name] = hashlib.blake2b("\n".join(rows).encode()).hexdigest()
+        return hashes
+
+
+@cache
+def _lasting_tables() -> list[str]:
+    # stock_posting is a temporary table: on PostgreSQL it is listed while its session lasts.
+    found = set(connection.introspection.table_names()) - KEPT_TABLES - {"stock_posting"}
+    return sorted(found)
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """What happens inside must leave every row of every table as it was."""
+    before = hash_tables()
+    yield
+    after = hash_tables()
+    changed = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
+    assert not changed, f"changed: {', '.join(sorted(changed))}"

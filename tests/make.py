@@ -120,8 +120,12 @@ class Api:
     def send(self, method: str, path: str, body: str | bytes, **extra: Any) -> Any:
         headers = self._headers() | extra.pop("headers", {})
         content_type = extra.pop("content_type", "application/json")
-        call = getattr(self.client, method)
-        return self._answer(call(path, body, content_type=content_type, headers=headers, **extra))
+        # `generic`, because `post` and `patch` would encode anew what is sent as bytes.
+        return self._answer(
+            self.client.generic(
+                method.upper(), path, body, content_type=content_type, headers=headers, **extra
+            )
+        )
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Api-Key {self.credential}"} if self.credential else {}
