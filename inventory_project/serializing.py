@@ -31,7 +31,7 @@ class QuantityField(ParsedField):
     """An integer, or a string of three decimals."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(parse=_read_quantity, write=_write_quantity, **kwargs)
+        super().__init__(parse=_read_quantity, write=write_quantity, **kwargs)
 
 
 @extend_schema_field(_MONEY)
@@ -39,7 +39,7 @@ class MoneyField(ParsedField):
     """A Decimal inside, a string of two to four decimals outside."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(parse=_read_money, write=_write_money, **kwargs)
+        super().__init__(parse=_read_money, write=write_money, **kwargs)
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)
@@ -101,9 +101,11 @@ def _read_money(value: Any) -> Decimal:
     return Decimal(fields.parse_money(value)).scaleb(-fields.MONEY_PLACES)
 
 
-def _write_quantity(value: Any) -> int | str:
+def write_quantity(value: Any) -> int | str:
+    """A model's quantity as the API writes it."""
     return fields.format_quantity(int(Decimal(value).scaleb(fields.QUANTITY_PLACES)))
 
 
-def _write_money(value: Any) -> str:
+def write_money(value: Any) -> str:
+    """A model's amount as the API writes it."""
     return fields.format_money(int(Decimal(value).scaleb(fields.MONEY_PLACES)))

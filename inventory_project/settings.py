@@ -105,6 +105,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = LOCAL_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 # A desk serves files where they lie; production collects them once (`manage.py collectstatic`).
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = False
@@ -134,6 +135,8 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
         "PRAGMA cache_size=-65536; PRAGMA mmap_size=268435456;"
     )
+    # Opening the file and its pragmas anew is a third of a small request.
+    _database["CONN_MAX_AGE"] = None
 else:
     _database["CONN_MAX_AGE"] = 600
     _database["CONN_HEALTH_CHECKS"] = True

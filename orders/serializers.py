@@ -12,6 +12,8 @@ from inventory_project.serializing import (
     QuantityField,
     SkuField,
     TextField,
+    write_money,
+    write_quantity,
 )
 from orders.models import ParkReason, SaleEvent
 from stock.models import Movement
@@ -85,15 +87,11 @@ class DismissSerializer(StrictSerializer):
     reason = TextField(characters_max=250)
 
 
-_WRITE_QUANTITY = QuantityField().to_representation
-_WRITE_MONEY = MoneyField().to_representation
-
-
 def _present_waiting(event: SaleEvent) -> dict[str, Any]:
     answer = _present_both(event) | {
         "status": event.status,
         "sku": event.sku,
-        "quantity": _WRITE_QUANTITY(event.quantity),
+        "quantity": write_quantity(event.quantity),
         "received_at": event.received_at,
     }
     optional = {
@@ -109,7 +107,7 @@ def _present_applied(movement: Movement) -> dict[str, Any]:
     return _present_both(movement) | {
         "status": "applied",
         "sku": movement.product.sku,
-        "quantity": _WRITE_QUANTITY(abs(movement.quantity)),
+        "quantity": write_quantity(abs(movement.quantity)),
         "seq": movement.seq,
         "recorded_at": movement.recorded_at,
     }
@@ -120,7 +118,7 @@ def _present_both(row: SaleEvent | Movement) -> dict[str, Any]:
         "event_id": row.event_id,
         "store": row.store.code,
         "kind": row.kind,
-        "amount": None if row.amount is None else _WRITE_MONEY(row.amount),
+        "amount": None if row.amount is None else write_money(row.amount),
         "receipt": row.receipt,
         "occurred_at": row.occurred_at,
     }
