@@ -84,4 +84,4 @@ class ProductSerializer(StrictSerializer):
 class ProductChangeSerializer(serializers.ModelSerializer[ProductChange]):
     class Meta:
         model = ProductChange
-        fields = ["version", "subject", "key", "action", "after", "changed_at"]
+        fields = ["version", "subject", "key", "action", "before", "after", "changed_at"]

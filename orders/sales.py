@@ -33,7 +33,9 @@ logger = logging.getLogger(__name__)
 ATTEMPTS_MAX = 5
 FIRST_RETRY_S = 2
 CLOCK_AHEAD_MAX = timedelta(days=1)
-LANE_EVENTS_MIN = 32
+LANE_EVENTS_MIN = 20
+SMALLER_AFTER_TIMEOUT = 4
+SQLSTATE_QUERY_CANCELED = "57014"
 
 Key = tuple[int, uuid.UUID]
 
@@ -236,9 +238,17 @@ def drain(*, seconds_max: float, first_store_id: int = 0) -> int:
     load starves nobody.
     """
     deadline = time.monotonic() + seconds_max
+    events_max = settings.SALES_APPLY_EVENTS_MAX
     total, after, fruitless = 0, first_store_id, 0
     while time.monotonic() < deadline and fruitless < 2:
-        applied = apply_next(after_store_id=after)
+        try:
+            applied = apply_next(after_store_id=after, events_max=events_max)
+        except OperationalError as error:
+            if not _ran_out_of_time(error) or events_max <= LANE_EVENTS_MIN:
+                raise
+            # A cold or crowded database: the same batch would run out of time for ever.
+            events_max //= SMALLER_AFTER_TIMEOUT
+            continue
         total += applied.taken
         # Nothing behind `after` may only mean the end of the round; nothing from 0 on is the end.
         fruitless = 0 if applied.taken else fruitless + (2 if after == 0 else 1)
@@ -246,30 +256,38 @@ def drain(*, seconds_max: float, first_store_id: int = 0) -> int:
     return total
 
 
-def apply_next(*, after_store_id: int = 0) -> Applied:
+def _ran_out_of_time(error: OperationalError) -> bool:
+    return getattr(error.__cause__, "sqlstate", None) == SQLSTATE_QUERY_CANCELED
+
+
+def apply_next(*, after_store_id: int = 0, events_max: int | None = None) -> Applied:
     """Apply one batch of due events of the stores behind `after_store_id`, in one transaction.
 
+    `events_max` is about how many; the setting SALES_APPLY_EVENTS_MAX if not given.
     An error that is not the database's mood is hunted down by halving the batch: the event that
     causes it is tried again later and finally parked, its neighbours go on.
     """
+    events_max = events_max or settings.SALES_APPLY_EVENTS_MAX
     try:
-        return _apply(after_store_id=after_store_id)
+        return _apply(after_store_id=after_store_id, events_max=events_max)
     except OperationalError:
         raise
     except Exception:
         logger.exception("A batch of sale events could not be applied; halving it.")
-        return _apply_halves(_peek(after_store_id))
+        return _apply_halves(_peek(after_store_id, events_max))
 
 
 @transaction.atomic
-def _apply(*, after_store_id: int = 0, keys: Sequence[Key] | None = None) -> Applied:
-    stores = _claim(after_store_id) if keys is None else _claim_these(keys)
+def _apply(
+    *, after_store_id: int = 0, events_max: int = 0, keys: Sequence[Key] | None = None
+) -> Applied:
+    stores = _claim(after_store_id, events_max) if keys is None else _claim_these(keys)
     reach("after_claim")
     if not stores:
         return Applied()
     ledger.start_staging()
     with connection.cursor() as cursor:
-        _stage(cursor, stores, keys)
+        _stage(cursor, stores, events_max, keys)
         ledger.post_staged()
         cursor.execute(statements.PARK)
         cursor.execute(statements.CLEAR)
@@ -280,11 +298,12 @@ def _apply(*, after_store_id: int = 0, keys: Sequence[Key] | None = None) -> App
     return Applied(taken, movements, duplicates, parked, last_store_id=stores[-1])
 
 
-def _claim(after_store_id: int) -> list[int]:
+def _claim(after_store_id: int, events_max: int) -> list[int]:
     sql = statements.CLAIM.format(lock=statements.LOCK[connection.vendor])
     now = adapt_value(connection, clock.now())
+    stores_max = min(settings.SALES_APPLY_STORES_MAX, max(1, events_max // LANE_EVENTS_MIN))
     with connection.cursor() as cursor:
-        cursor.execute(sql, [after_store_id, now, settings.SALES_APPLY_STORES_MAX])
+        cursor.execute(sql, [after_store_id, now, stores_max])
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -298,8 +317,8 @@ def _claim_these(keys: Sequence[Key]) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _stage(cursor: Any, stores: Sequence[int], keys: Sequence[Key] | None) -> None:
-    taken, params = _take(stores) if keys is None else _take_these(stores, keys)
+def _stage(cursor: Any, stores: Sequence[int], events_max: int, keys: Sequence[Key] | None) -> None:
+    taken, params = _take(stores, events_max) if keys is None else _take_these(stores, keys)
     policy = settings.NEGATIVE_STOCK_OF_SALES
     cursor.execute(statements.STAGE.format(columns=STAGE_COLUMNS, taken=taken), [policy, *params])
     cursor.execute(statements.COUNT_UNRESOLVED)
@@ -307,8 +326,7 @@ def _stage(cursor: Any, stores: Sequence[int], keys: Sequence[Key] | None) -> No
         cursor.execute(statements.RESOLVE_BARCODES, [policy])
 
 
-def _take(stores: Sequence[int]) -> tuple[str, list[Any]]:
-    events_max = settings.SALES_APPLY_EVENTS_MAX
+def _take(stores: Sequence[int], events_max: int) -> tuple[str, list[Any]]:
     per_lane = (
         events_max if len(stores) == 1 else max(LANE_EVENTS_MIN, 2 * events_max // len(stores))
     )
@@ -323,13 +341,13 @@ def _take_these(stores: Sequence[int], keys: Sequence[Key]) -> tuple[str, list[A
     return statements.TAKE_THESE.format(ids=ids, keys=keyed), [*stores, *params]
 
 
-def _peek(after_store_id: int) -> list[Key]:
+def _peek(after_store_id: int, events_max: int) -> list[Key]:
     """The events the next batch would take; each store's in the order of arrival."""
     with transaction.atomic():
-        stores = _claim(after_store_id)
+        stores = _claim(after_store_id, events_max)
         if not stores:
             return []
-        taken, params = _take(stores)
+        taken, params = _take(stores, events_max)
         order = "ORDER BY e.store_id, e.received_at, e.event_id"
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT e.store_id, e.event_id {taken} {order}", params)
