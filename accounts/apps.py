@@ -5,3 +5,4 @@ class AccountsConfig(AppConfig):
     """The people."""
 
     name = "accounts"
+    verbose_name = "People"

@@ -25,7 +25,6 @@ from inventory_project.fields import clean_sku, clean_text, parse_money, to_comp
 from stores.backoffice import (
     NEGATIVE_STOCK_HELP,
     BackOfficeAdmin,
-    ChangeListWithoutCount,
     PagesWithoutCount,
     PickFilter,
     RetiredFilter,
@@ -325,9 +324,6 @@ class ProductChangeAdmin(BackOfficeAdmin):
         "show_after",
     )  # fmt: skip
     readonly_fields = fields
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
-        return ChangeListWithoutCount
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

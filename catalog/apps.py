@@ -12,6 +12,7 @@ class CatalogConfig(AppConfig):
     """The what: products, their barcodes and categories, and every change of them."""
 
     name = "catalog"
+    verbose_name = "Catalogue"
 
     def ready(self) -> None:
         post_migrate.connect(_protect_changes, sender=self)

@@ -160,7 +160,7 @@ def save_products(rows: Sequence[ProductRow], *, by: Principal = SYSTEM) -> Rows
     for place, product in enumerate([*created, *changed]):
         product.version = version + place
     Product.objects.bulk_create(created)
-    Product.objects.bulk_update(changed, ["name", "category", "unit", "price", "version"])
+    _write_changed(changed)
     _replace_barcodes([*zip(created, plan.created, strict=True), *plan.changed])
     _note_many(by, [*created, *changed], before)
     return plan
@@ -212,6 +212,17 @@ def _assign(product: Product, fields: dict[str, Any]) -> Product:
     for name, value in fields.items():
         setattr(product, name, value)
     return product
+
+
+def _write_changed(products: Sequence[Product]) -> None:
+    """Upsert by SKU: bulk_update's CASE for every row and column takes ten times as long."""
+    names = [f.attname for f in Product._meta.concrete_fields if not f.primary_key]
+    Product.objects.bulk_create(
+        [Product(**{name: getattr(product, name) for name in names}) for product in products],
+        update_conflicts=True,
+        unique_fields=["sku"],
+        update_fields=["name", "category", "unit", "price", "version"],
+    )
 
 
 def _ensure_categories(names: set[str], by: Principal) -> dict[str, Category]:

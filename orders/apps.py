@@ -5,3 +5,4 @@ class OrdersConfig(AppConfig):
     """The why: sales as the tills tell them."""
 
     name = "orders"
+    verbose_name = "Sales"

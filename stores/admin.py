@@ -192,6 +192,11 @@ class StoreKeyAdmin(BackOfficeAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> Any:
+        # One button: what follows is the page with the key, nothing else.
+        only_save = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, {**only_save, **(extra_context or {})})
+
     def has_revoke_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("stores.change_storekey"))
 

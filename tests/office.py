@@ -7,7 +7,6 @@ from django.test import Client
 
 from accounts.models import User
 from stores.models import StoreMember
-from tests import make
 
 # fmt: off
 EVERYTHING = [
@@ -26,13 +25,14 @@ def sign_in(user: User) -> Client:
     return client
 
 
-def head_of_chain() -> Client:
-    return sign_in(make.make_superuser())
+def head_of_chain(username="head") -> Client:
+    """A superuser without a password: hashing one takes longer than most of these tests."""
+    return sign_in(User.objects.create(username=username, is_staff=True, is_superuser=True))
 
 
 def make_staff(*stores, permissions=EVERYTHING, username="sana") -> User:
     """Somebody who works for these stores only."""
-    user = make.make_user(username, is_staff=True)
+    user = User.objects.create(username=username, is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     for store in stores:
         StoreMember.objects.create(user=user, store=store)

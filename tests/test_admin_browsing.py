@@ -177,6 +177,18 @@ def test_a_long_list_is_turned_page_by_page(head, chain):
     assert head.get(MOVEMENTS, {"p": 9_999}).status_code == 302
 
 
+def test_pages_go_on_over_hours_and_days_without_a_gap_or_a_repeat(head, lahore, tea):
+    for hours in (100, 50, 20, 10, 0.7, 0.2):
+        with time_machine.travel(datetime.now(UTC) - timedelta(hours=hours), tick=False):
+            for _ in range(22):
+                make.receive(lahore, "TEA", 1)
+    seen = []
+    for page in (1, 2, 3):
+        found = head.get(MOVEMENTS, {"p": page}).context["cl"].result_list
+        seen += [movement.seq for movement in found]
+    assert seen == list(range(132, 0, -1))
+
+
 def test_movements_of_the_last_week_are_shown_and_more_on_request(head, chain):
     lahore, _ = chain
     with time_machine.travel(datetime.now(UTC) - timedelta(days=20), tick=False):

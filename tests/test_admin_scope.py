@@ -77,7 +77,7 @@ def test_pages_of_a_foreign_store_answer_like_missing_ones(staff, two_stores, te
 
 
 def karachi_event(karachi):
-    rows = office.sign_in(make.make_superuser()).get(
+    rows = office.head_of_chain().get(
         "/admin/orders/parkedevent/", {"store__id__exact": karachi.pk}
     )
     return rows.context["cl"].result_list[0].event_id
