@@ -133,7 +133,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     _options["timeout"] = 20
     _options["init_command"] = (
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
-        "PRAGMA cache_size=-65536; PRAGMA mmap_size=268435456;"
+        "PRAGMA cache_size=-16384;"
     )
     # Opening the file and its pragmas anew is a third of a small request.
     _database["CONN_MAX_AGE"] = None
@@ -225,7 +225,11 @@ NEGATIVE_STOCK_OF_REMOVALS = env.str("NEGATIVE_STOCK_OF_REMOVALS", default="refu
 STORE_TIMEZONE = env.str("STORE_TIMEZONE", default="Asia/Karachi")
 STORE_CURRENCY = env.str("STORE_CURRENCY", default="PKR")
 # Where each service's addresses begin is in urls.py; how a batch is cut is in orders/sales.py.
-SALES_APPLY_EVENTS_MAX = env.int("SALES_APPLY_EVENTS_MAX", default=5_000)
+# On SQLite a batch holds the one write lock, and tills wait for it.
+SALES_APPLY_EVENTS_MAX = env.int(
+    "SALES_APPLY_EVENTS_MAX",
+    default=1_000 if _database["ENGINE"] == "django.db.backends.sqlite3" else 5_000,
+)
 SALES_APPLY_STORES_MAX = env.int("SALES_APPLY_STORES_MAX", default=256)
 
 # --- the API --------------------------------------------------------------------------------

@@ -15,7 +15,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import (
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
 from django.utils import timezone as clock
 
 from inventory_project.errors import Conflict, NotFound
@@ -36,6 +43,9 @@ CLOCK_AHEAD_MAX = timedelta(days=1)
 LANE_EVENTS_MIN = 20
 SMALLER_AFTER_TIMEOUT = 4
 SQLSTATE_QUERY_CANCELED = "57014"
+
+# The database's mood, or a missing grant or column: no event is to blame, nothing is parked.
+NO_EVENTS_FAULT = (OperationalError, ProgrammingError, InternalError, InterfaceError)
 
 Key = tuple[int, uuid.UUID]
 
@@ -270,7 +280,7 @@ def apply_next(*, after_store_id: int = 0, events_max: int | None = None) -> App
     events_max = events_max or settings.SALES_APPLY_EVENTS_MAX
     try:
         return _apply(after_store_id=after_store_id, events_max=events_max)
-    except OperationalError:
+    except NO_EVENTS_FAULT:
         raise
     except Exception:
         logger.exception("A batch of sale events could not be applied; halving it.")
@@ -364,7 +374,7 @@ def _apply_halves(keys: Sequence[Key]) -> Applied:
     for part in parts:
         try:
             total += _apply(keys=part).taken
-        except OperationalError:
+        except NO_EVENTS_FAULT:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is written to the event's row
             if len(part) == 1:

@@ -150,6 +150,7 @@ def test_batch_of_known_events_is_200(till, lahore, tea):
 def test_same_id_in_two_stores_are_two_events(till, head_office, lahore, karachi, tea):
     event = sale(quantity=2)
     assert till.post(SALES, event).status_code == 202
+    apply_all()
     there = event | {"store": "KHI-02", "quantity": 5}
     assert head_office.post(SALES, there).body["status"] == "accepted"
     apply_all()

@@ -1,5 +1,6 @@
 """The doorbell: one message for many sales, no till waits for it, losing it loses nothing."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -104,12 +105,24 @@ def test_sale_committed_while_a_worker_drains_rings_again(till, lahore, tea, mon
     assert len(history(lahore)) == 2
 
 
-def test_worker_that_leaves_something_due_rings_for_the_next(till, lahore, tea, monkeypatch):
+@override_settings(SALES_APPLY_EVENTS_MAX=1)
+def test_worker_that_runs_out_of_time_rings_for_the_rest(till, lahore, tea, monkeypatch):
+    monkeypatch.setattr(tasks, "DRAIN_S_MAX", 0.05)
+    monkeypatch.setitem(failpoints.armed, "before_apply_commit", lambda: time.sleep(0.06))
+    till.post(SALES, {"events": [sale(), sale()]})
+    messages()
+    assert tasks.apply_sales() == 1
+    assert len(messages()) == 1
+    assert len(waiting(lahore)) == 1
+
+
+def test_worker_without_progress_does_not_ring_itself(till, lahore, tea, monkeypatch):
+    """Somebody else holds what is left; ringing would spin until that one is done."""
     monkeypatch.setattr(tasks, "DRAIN_S_MAX", 0)
     till.post(SALES, sale())
     messages()
     assert tasks.apply_sales() == 0
-    assert len(messages()) == 1
+    assert messages() == []
     assert len(waiting(lahore)) == 1
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection
 from django.utils import timezone as clock
 
 from inventory_project import failpoints
@@ -224,3 +224,17 @@ def test_poison_does_not_stop_a_receipt_by_hand(poison, lahore, tea):
     apply_all()
     receive(lahore, "TEA", 5)
     assert levels(lahore) == {"TEA": 5}
+
+
+def test_missing_right_blames_no_event(monkeypatch, lahore, tea):
+    def miss_a_grant():
+        raise ProgrammingError("permission denied for table stock_movement")
+
+    monkeypatch.setitem(failpoints.armed, "after_ledger_row", miss_a_grant)
+    sold = line()
+    accept(lahore, sold)
+    with pytest.raises(ProgrammingError):
+        sales.apply_next()
+    assert waiting(lahore) == {sold.event_id: ("pending", "")}
+    kept = SaleEvent.objects.get()
+    assert (kept.attempts, kept.next_try_at) == (0, None)

@@ -37,12 +37,11 @@ def meet_after_claim(monkeypatch):
     monkeypatch.setitem(failpoints.armed, "after_claim", Meeting().reach)
 
 
-def test_race_without_the_lock_two_workers_take_the_same_events(
-    meet_after_claim, monkeypatch, caplog, lahore, tea
-):
+def test_race_without_the_lock_two_workers_take_the_same_events(monkeypatch, caplog, lahore, tea):
     monkeypatch.setitem(statements.LOCK, "postgresql", "")
     accept(lahore, *(line(units=n) for n in range(1, 11)))
-    results = together(sales.apply_next, sales.apply_next)
+    both_have_staged = Meeting().before("INSERT INTO stock_level")
+    results = together(sales.apply_next, sales.apply_next, wrapper=both_have_staged)
     assert HALVED in caplog.text
     assert "movement_event_once_per_store" in caplog.text or "stock_movement_pkey" in caplog.text
     # What the lock did not stop, the unique key did.

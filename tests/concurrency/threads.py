@@ -12,10 +12,11 @@ SECONDS_MAX = 30
 class Meeting:
     """A point that `parties` threads reach together, each once.
 
-    Whoever waits alone for `alone_s` goes on: with the lock in place the other one cannot come.
+    Whoever waits alone for `alone_s` goes on. With the lock in place the other one cannot come:
+    then it has to be less than the two seconds for which that one waits for the lock.
     """
 
-    def __init__(self, parties: int = 2, *, alone_s: float = 0.5) -> None:
+    def __init__(self, parties: int = 2, *, alone_s: float = 20) -> None:
         self._barrier = threading.Barrier(parties)
         self._alone_s = alone_s
         self._been = threading.local()
@@ -47,11 +48,11 @@ def together(*works: Callable[[], Any], wrapper: Any = None) -> list[Any]:
 
     def run(number: int) -> None:
         try:
+            connection.ensure_connection()
             start.wait(SECONDS_MAX)
             if wrapper is None:
                 results[number] = works[number]()
             else:
-                connection.ensure_connection()
                 with connection.execute_wrapper(wrapper):
                     results[number] = works[number]()
         except Exception as error:
