@@ -36,8 +36,9 @@ SECURE_HSTS_PRELOAD = PRODUCTION
 # A gateway that ends TLS says so in this header; trusted only when the operator names it.
 if env.bool("BEHIND_TLS_GATEWAY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-# Probes come from inside, without TLS.
-SECURE_REDIRECT_EXEMPT = [r"^health/"]
+# Probes come from inside, without TLS. A device that follows a redirect would GET what it wanted
+# to POST, and take the list's 200 for an answer: inventory_project.api refuses it instead.
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^api/"]
 
 # --- the house ------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -131,9 +132,11 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     # have lied. IMMEDIATE: a transaction that begins by reading cannot fail at its first write.
     _options["transaction_mode"] = "IMMEDIATE"
     _options["timeout"] = 20
+    # recursive_triggers: without it INSERT OR REPLACE deletes the row in its way unseen by the
+    # trigger that keeps append-only tables.
     _options["init_command"] = (
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; "
-        "PRAGMA cache_size=-16384;"
+        "PRAGMA cache_size=-16384; PRAGMA recursive_triggers=ON;"
     )
     # Opening the file and its pragmas anew is a third of a small request.
     _database["CONN_MAX_AGE"] = None
@@ -189,7 +192,6 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 300_000  # KiB
-CELERY_TASK_SOFT_TIME_LIMIT = 20
 CELERY_TASK_TIME_LIMIT = 30
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # the worker waits for its broker; the sweep applies
@@ -218,19 +220,37 @@ else:
     }
 
 # --- the chain ------------------------------------------------------------------------------
+# The words of stores.models.NegativeStock, which cannot be imported before the settings are read.
+NEGATIVE_STOCK_WORDS = ("allow_and_flag", "refuse", "allow")
+
+
+def _read_negative_stock(variable: str, default: str) -> str:
+    value: str = env.str(variable, default=default)
+    if value not in NEGATIVE_STOCK_WORDS:
+        raise ImproperlyConfigured(f"{variable} takes one of: {', '.join(NEGATIVE_STOCK_WORDS)}.")
+    return value
+
+
+def _read_count(variable: str, default: int) -> int:
+    text: str = env.str(variable, default=str(default))
+    if not (text.isascii() and text.isdecimal() and int(text) >= 1):
+        raise ImproperlyConfigured(f"{variable} takes a whole number of at least 1.")
+    return int(text)
+
+
 # Where a balance would fall below zero: what has left the shop is recorded and flagged, what a
 # person takes out by hand is refused. A store or a product may say otherwise.
-NEGATIVE_STOCK_OF_SALES = env.str("NEGATIVE_STOCK_OF_SALES", default="allow_and_flag")
-NEGATIVE_STOCK_OF_REMOVALS = env.str("NEGATIVE_STOCK_OF_REMOVALS", default="refuse")
+NEGATIVE_STOCK_OF_SALES = _read_negative_stock("NEGATIVE_STOCK_OF_SALES", "allow_and_flag")
+NEGATIVE_STOCK_OF_REMOVALS = _read_negative_stock("NEGATIVE_STOCK_OF_REMOVALS", "refuse")
 STORE_TIMEZONE = env.str("STORE_TIMEZONE", default="Asia/Karachi")
 STORE_CURRENCY = env.str("STORE_CURRENCY", default="PKR")
 # Where each service's addresses begin is in urls.py; how a batch is cut is in orders/sales.py.
 # On SQLite a batch holds the one write lock, and tills wait for it.
-SALES_APPLY_EVENTS_MAX = env.int(
+SALES_APPLY_EVENTS_MAX = _read_count(
     "SALES_APPLY_EVENTS_MAX",
     default=1_000 if _database["ENGINE"] == "django.db.backends.sqlite3" else 5_000,
 )
-SALES_APPLY_STORES_MAX = env.int("SALES_APPLY_STORES_MAX", default=256)
+SALES_APPLY_STORES_MAX = _read_count("SALES_APPLY_STORES_MAX", default=256)
 
 # --- the API --------------------------------------------------------------------------------
 BATCH_EVENTS_MAX = 1_000

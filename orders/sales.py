@@ -6,7 +6,6 @@ that writes its movement. Nothing else remembers an event, so nothing else can l
 """
 
 import logging
-import time
 import uuid
 import zoneinfo
 from collections.abc import Iterable, Sequence
@@ -41,8 +40,6 @@ ATTEMPTS_MAX = 5
 FIRST_RETRY_S = 2
 CLOCK_AHEAD_MAX = timedelta(days=1)
 LANE_EVENTS_MIN = 20
-SMALLER_AFTER_TIMEOUT = 4
-SQLSTATE_QUERY_CANCELED = "57014"
 
 # The database's mood, or a missing grant or column: no event is to blame, nothing is parked.
 NO_EVENTS_FAULT = (OperationalError, ProgrammingError, InternalError, InterfaceError)
@@ -241,35 +238,6 @@ class Applied:
     last_store_id: int = 0
 
 
-def drain(*, seconds_max: float, first_store_id: int = 0) -> int:
-    """Apply until the inbox holds nothing due or the time is over; returns events taken.
-
-    Goes round the stores: each claim begins behind the last one, so that a store under steady
-    load starves nobody.
-    """
-    deadline = time.monotonic() + seconds_max
-    events_max = settings.SALES_APPLY_EVENTS_MAX
-    total, after, fruitless = 0, first_store_id, 0
-    while time.monotonic() < deadline and fruitless < 2:
-        try:
-            applied = apply_next(after_store_id=after, events_max=events_max)
-        except OperationalError as error:
-            if not _ran_out_of_time(error) or events_max <= LANE_EVENTS_MIN:
-                raise
-            # A cold or crowded database: the same batch would run out of time for ever.
-            events_max //= SMALLER_AFTER_TIMEOUT
-            continue
-        total += applied.taken
-        # Nothing behind `after` may only mean the end of the round; nothing from 0 on is the end.
-        fruitless = 0 if applied.taken else fruitless + (2 if after == 0 else 1)
-        after = applied.last_store_id
-    return total
-
-
-def _ran_out_of_time(error: OperationalError) -> bool:
-    return getattr(error.__cause__, "sqlstate", None) == SQLSTATE_QUERY_CANCELED
-
-
 def apply_next(*, after_store_id: int = 0, events_max: int | None = None) -> Applied:
     """Apply one batch of due events of the stores behind `after_store_id`, in one transaction.
 
@@ -291,7 +259,7 @@ def apply_next(*, after_store_id: int = 0, events_max: int | None = None) -> App
 def _apply(
     *, after_store_id: int = 0, events_max: int = 0, keys: Sequence[Key] | None = None
 ) -> Applied:
-    stores = _claim(after_store_id, events_max) if keys is None else _claim_these(keys)
+    stores = claim(after_store_id, events_max) if keys is None else _claim_these(keys)
     reach("after_claim")
     if not stores:
         return Applied()
@@ -308,7 +276,7 @@ def _apply(
     return Applied(taken, movements, duplicates, parked, last_store_id=stores[-1])
 
 
-def _claim(after_store_id: int, events_max: int) -> list[int]:
+def claim(after_store_id: int, events_max: int) -> list[int]:
     sql = statements.CLAIM.format(lock=statements.LOCK[connection.vendor])
     now = adapt_value(connection, clock.now())
     stores_max = min(settings.SALES_APPLY_STORES_MAX, max(1, events_max // LANE_EVENTS_MIN))
@@ -354,7 +322,7 @@ def _take_these(stores: Sequence[int], keys: Sequence[Key]) -> tuple[str, list[A
 def _peek(after_store_id: int, events_max: int) -> list[Key]:
     """The events the next batch would take; each store's in the order of arrival."""
     with transaction.atomic():
-        stores = _claim(after_store_id, events_max)
+        stores = claim(after_store_id, events_max)
         if not stores:
             return []
         taken, params = _take(stores, events_max)

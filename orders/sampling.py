@@ -21,6 +21,7 @@ from catalog.importing import COLUMNS, import_catalog
 from catalog.models import Product
 from inventory_project.fields import to_comparable_barcode
 from orders import sales
+from orders.draining import drain
 from orders.models import SaleEvent
 from orders.sales import SaleLine
 from orders.sample_chain import SHELVES, STORES
@@ -110,7 +111,7 @@ def load() -> Loaded:
     for week in range(WEEKS):
         for store in stores:
             _work(store, chain[store.code][week])
-        sales.drain(seconds_max=DRAIN_S_MAX)
+        drain(seconds_max=DRAIN_S_MAX)
     editing.retire_product(Product.objects.get(sku=RETIRED_SKU))
     return Loaded(
         stores=Store.objects.count(),

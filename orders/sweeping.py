@@ -14,12 +14,15 @@ from django.db import connection
 from django.utils import timezone as clock
 
 from orders import sales
+from orders.draining import Round, drain
 from orders.tasks import ring_doorbell
 
 RING_AGAIN_AFTER = timedelta(seconds=1)
 APPLY_AFTER = timedelta(seconds=3)
 APPLY_S_MAX = 5
 SWEEP_ADVISORY_LOCK = 0x6B69_7279_616E_61  # "kiryana"
+
+_going = Round()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def sweep_once(last: Swept | None = None) -> Swept:
     if oldest is None or (last is not None and last.oldest_due_at != oldest):
         return Swept(freed, oldest)
     age = clock.now() - oldest
-    applied = sales.drain(seconds_max=APPLY_S_MAX) if age > APPLY_AFTER else 0
+    applied = drain(seconds_max=APPLY_S_MAX, going=_going) if age > APPLY_AFTER else 0
     # What was applied needs no bell; what could not be (a frozen worker has its lane) does.
     rang = age > RING_AGAIN_AFTER and not applied and ring_doorbell(force=True)
     return Swept(freed, sales.oldest_due_at() if applied else oldest, rang, applied)

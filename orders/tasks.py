@@ -9,6 +9,7 @@ from django.core.cache import caches
 
 from inventory_project.failpoints import reach
 from orders import sales
+from orders.draining import Round, drain
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ DRAIN_S_MAX = 8
 SILENCE_AFTER_FAILURE_S = 5
 
 _silent_until = 0.0
+_going = Round()
 
 
 @shared_task(name="orders.apply_sales")
@@ -28,7 +30,7 @@ def apply_sales() -> int:
     again, and at worst the second ring finds nothing.
     """
     _clear_mark()
-    taken = sales.drain(seconds_max=DRAIN_S_MAX)
+    taken = drain(seconds_max=DRAIN_S_MAX, going=_going)
     reach("after_apply_commit_before_ack")
     # Without progress somebody else holds the lanes that are left; ringing would spin until then.
     if taken and sales.oldest_due_at() is not None:

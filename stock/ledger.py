@@ -226,6 +226,7 @@ def record(entries: Sequence[Entry]) -> list[Recorded]:
         _raise_out_of_range(entries, error)
         raise
     _raise_conflict()
+    _raise_told_as_sale()
     _raise_insufficient(short)
     recorded = _read_recorded()
     seen: set[uuid.UUID] = set()
@@ -357,6 +358,16 @@ def _raise_conflict() -> None:
         raise EventConflict(
             "This event_id is known with other content; the first one stays.",
             pointer=f"/{nth}/event_id",
+        )
+
+
+def _raise_told_as_sale() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statements.FIND_TOLD)
+        nth = cursor.fetchone()[0]
+    if nth is not None:
+        raise EventConflict(
+            "This event_id was used for a sale; the first one stays.", pointer=f"/{nth}/event_id"
         )
 
 

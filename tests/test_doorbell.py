@@ -13,7 +13,7 @@ from inventory_project.celery import app
 from orders import tasks
 from stock.models import Movement
 from tests.journal import accept, history, line, waiting
-from tests.make import sale
+from tests.make import make_store, sale
 
 pytestmark = pytest.mark.django_db
 
@@ -183,3 +183,17 @@ def test_any_number_of_rings_counts_once(lahore, tea):
     for _ in range(4):
         tasks.apply_sales()
     assert history(lahore) == [(1, "sale", "TEA", -2, -2)]
+
+
+@override_settings(SALES_APPLY_EVENTS_MAX=20)
+def test_steady_sales_of_the_first_stores_do_not_starve_the_last(monkeypatch, tea):
+    """Each ring has time for one store only; the next one goes on behind it."""
+    monkeypatch.setattr(tasks, "DRAIN_S_MAX", 0.05)
+    monkeypatch.setitem(failpoints.armed, "before_apply_commit", lambda: time.sleep(0.06))
+    first, second, last = (make_store(code) for code in ("A", "B", "C"))
+    accept(last, line())
+    for _ in range(4):
+        accept(first, line())
+        accept(second, line())
+        tasks.apply_sales()
+    assert waiting(last) == {}

@@ -10,6 +10,7 @@ from django.test import override_settings
 
 from inventory_project import failpoints
 from orders import sales, statements
+from orders.draining import Round, drain
 from orders.models import SaleEvent
 from stock import ledger
 from stock.models import Movement
@@ -65,7 +66,7 @@ def drain_beside_a_held_lane(held):
     """What a worker says while another transaction holds one store's lane."""
     with transaction.atomic():
         ledger.lock_stores({held.pk})
-        return together(partial(sales.drain, seconds_max=5))[0]
+        return together(partial(drain, seconds_max=5))[0]
 
 
 def test_race_without_skip_locked_a_held_store_holds_up_all(monkeypatch, lahore, karachi, tea):
@@ -129,7 +130,7 @@ def test_workers_drain_together_while_goods_come_in(caplog, workers):
 
     with override_settings(SALES_APPLY_EVENTS_MAX=300, SALES_APPLY_STORES_MAX=8):
         drains = [
-            partial(sales.drain, seconds_max=25, first_store_id=stores[n * 10].pk)
+            partial(drain, seconds_max=25, going=Round(after_store_id=stores[n * 10].pk))
             for n in range(workers)
         ]
         results = together(receive, *drains)

@@ -45,13 +45,11 @@ class Model:
         return "duplicate" if known == told else "conflict"
 
     def apply(self) -> None:
-        """What waits counts, unless its product is unknown or its id was used by hand."""
+        """What waits counts, unless its product is unknown."""
         for key, (told, status) in list(self.waiting.items()):
             if status != "pending":
                 continue
-            if key in self.counted:
-                self.waiting[key] = told, "conflict"
-            elif told.product not in self.products:
+            if told.product not in self.products:
                 self.waiting[key] = told, "unknown_product"
             else:
                 self.counted[key] = told
@@ -68,6 +66,8 @@ class Model:
         known = self.counted.get((store, event))
         if known is not None:
             return "duplicate" if known == told else "event_conflict"
+        if (store, event) in self.waiting:
+            return "event_conflict" if told.product in self.products else "unknown_product"
         if told.product not in self.products:
             return "unknown_product"
         if told.change < 0 and self.balance(store, told.product) + told.change < 0:
