@@ -4,12 +4,19 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from catalog.editing import Code, clean_barcode, clean_units
+from catalog.editing import (
+    CATEGORY_CHARACTERS_MAX,
+    Code,
+    clean_barcode,
+    clean_category_name,
+    clean_new_sku,
+    clean_units,
+)
 from catalog.models import BARCODES_PER_PRODUCT_MAX, PACK_UNITS_MAX, Category, ProductChange, Unit
 from inventory_project.api import ParsedField, StrictSerializer
 from inventory_project.errors import InvalidValue
-from inventory_project.fields import BARCODE_CHARACTERS_MAX, clean_text
-from inventory_project.serializing import MoneyField, SkuField, TextField, WordField
+from inventory_project.fields import BARCODE_CHARACTERS_MAX, SKU_CHARACTERS_MAX, clean_text
+from inventory_project.serializing import MoneyField, TextField, WordField
 from stores.models import NegativeStock
 
 
@@ -39,6 +46,18 @@ class BarcodeSerializer(StrictSerializer):
         return Code(**values)
 
 
+@extend_schema_field({"type": "string", "minLength": 1, "maxLength": SKU_CHARACTERS_MAX})
+class NewSkuField(ParsedField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(parse=clean_new_sku, **kwargs)
+
+
+@extend_schema_field({"type": "string", "maxLength": CATEGORY_CHARACTERS_MAX, "pattern": "^[^/]*$"})
+class CategoryNameField(ParsedField):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(parse=clean_category_name, **kwargs)
+
+
 @extend_schema_field({"type": "string", "maxLength": 120, "description": "Its name."})
 class CategoryField(ParsedField):
     """A category by its name."""
@@ -58,14 +77,14 @@ def _find_category(value: Any) -> Category:
 class CategorySerializer(StrictSerializer):
     """A category as the API shows and takes it."""
 
-    name = TextField(characters_max=120)
+    name = CategoryNameField()
     retired_at = serializers.DateTimeField(read_only=True, allow_null=True)
 
 
 class ProductSerializer(StrictSerializer):
     """A product as the API shows and takes it."""
 
-    sku = SkuField()
+    sku = NewSkuField()
     name = TextField(characters_max=250)
     category = CategoryField(required=False, allow_null=True)
     unit = WordField(words=Unit.values, required=False)
@@ -81,7 +100,22 @@ class ProductSerializer(StrictSerializer):
         return value
 
 
+@extend_schema_field({"type": ["object", "null"], "description": "As it was; null when new."})
+class BeforeField(serializers.JSONField):
+    """What a product or category was before the change."""
+
+
+@extend_schema_field({"type": "object", "description": "As it is from this version on."})
+class AfterField(serializers.JSONField):
+    """What a product or category is after the change."""
+
+
 class ProductChangeSerializer(serializers.ModelSerializer[ProductChange]):
+    """One change of the catalogue."""
+
+    before = BeforeField()
+    after = AfterField()
+
     class Meta:
         model = ProductChange
         fields = ["version", "subject", "key", "action", "before", "after", "changed_at"]

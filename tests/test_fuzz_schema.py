@@ -1,6 +1,7 @@
 """Requests made from the schema, as everybody: no 5xx, no answer the schema does not tell of."""
 
 import os
+from contextlib import contextmanager
 
 import pytest
 import schemathesis
@@ -17,17 +18,21 @@ from tests.bad_input.doors import park_sale
 
 pytestmark = pytest.mark.django_db
 
-# `FUZZ_EXAMPLES=1000 pytest tests/test_fuzz_schema.py` for a long look, with new examples each time.
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "6"))
-settings.register_profile(
-    "fuzz",
-    max_examples=EXAMPLES,
-    derandomize="FUZZ_EXAMPLES" not in os.environ,
-    database=None,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+# `FUZZ_EXAMPLES=200 pytest tests/test_fuzz_schema.py` for a long look, new examples each time.
+LONG_LOOK = "FUZZ_EXAMPLES" in os.environ
+
+
+def look(*phases):
+    return settings(
+        max_examples=int(os.environ.get("FUZZ_EXAMPLES", "3")),
+        derandomize=not LONG_LOOK,
+        database=None,
+        deadline=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 # Not `positive_data_acceptance`: an SKU of the right shape may still be nobody's, and a schema
 # cannot say so.
 EVERY_CASE = [
@@ -37,25 +42,29 @@ EVERY_CASE = [
     openapi.response_headers_conformance,
     openapi.response_schema_conformance,
 ]
-AS_GENERATED = [*EVERY_CASE, openapi.negative_data_rejection, openapi.ignored_auth]
+
+
+def refuses_what_violates_the_schema(ctx, response, case):
+    """A bad event in a batch of sales is refused in its place, in an answer of 200 or 202."""
+    if 400 <= response.status_code < 500:
+        return None  # schemathesis does not take 411, 413 and 414 for refusals
+    results = response.json().get("results", []) if case.path == "/api/orders/sales/" else []
+    if any(isinstance(r, dict) and r.get("status") == "rejected" for r in results):
+        return None
+    return openapi.negative_data_rejection(ctx, response, case)
+
+
+AS_GENERATED = [*EVERY_CASE, refuses_what_violates_the_schema, openapi.ignored_auth]
 
 
 schema = schemathesis.openapi.from_wsgi("/api/schema/", application)
 
 
-@pytest.fixture(autouse=True)
-def one_connection():
-    """Django's own test client does the same: a request's end must not close the test's database."""
-    signals = (request_started, request_finished)
-    for signal in signals:
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in signals:
-        signal.connect(close_old_connections)
+CALLERS = ("anonymous", "device", "head office")
 
 
-@pytest.fixture(params=["anonymous", "device", "head office"])
-def headers(request):
+@pytest.fixture
+def headers(caller):
     """What this caller sends; the house has one of everything."""
     event = park_sale("LHR-01")
     assert str(SaleEvent.objects.get().event_id) == event["event_id"]
@@ -66,8 +75,22 @@ def headers(request):
         "anonymous": lambda: make.Api(),
         "device": lambda: make.make_device(store),
         "head office": make.make_head_office,
-    }[request.param]()
-    return api._headers()
+    }[caller]()
+    with keeping_the_connection():
+        yield api._headers()
+
+
+@contextmanager
+def keeping_the_connection():
+    """Around requests by another client than Django's own, which does the same: the end of a
+    request must not close the connection that the test's transaction is on."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        for signal in (request_started, request_finished):
+            signal.connect(close_old_connections)
 
 
 def known_names():
@@ -80,14 +103,16 @@ def known_names():
 
 
 @schema.parametrize()
-@settings(settings.get_profile("fuzz"))
+@look(Phase.explicit, Phase.generate)  # explicit: the edges of every type, some 60 a door
+@pytest.mark.parametrize("caller", CALLERS if LONG_LOOK else CALLERS[-1:])
 def test_any_request_gets_an_answer_the_schema_tells_of(case, headers):
     checked = AS_GENERATED if headers else EVERY_CASE
     case.call_and_validate(headers=headers, checks=checked)
 
 
 @schema.parametrize()
-@settings(settings.get_profile("fuzz"))
+@look(Phase.generate)
+@pytest.mark.parametrize("caller", CALLERS)
 def test_any_request_about_what_exists_gets_an_answer_the_schema_tells_of(case, headers):
     """A made-up SKU is mostly nobody's: here the addresses and stores are real."""
     known = known_names()
