@@ -151,6 +151,8 @@ def parse_day(value: str, zone: tzinfo) -> datetime:
 
 
 def _cut_to_microseconds(value: str) -> str:
+    if "." not in value:
+        return value
     return re.sub(r"(\.[0-9]{6})[0-9]+", r"\1", value)
 
 
@@ -160,6 +162,9 @@ def clean_text(value: Any, *, characters_max: int, required: bool = True) -> str
         raise InvalidValue("not_text", "must be text")
     if len(value) > characters_max:
         raise InvalidValue("max_length", f"must have at most {characters_max} characters")
+    # Nearly all text is plain ASCII, and looking at each character is what a batch would wait for.
+    if value.isascii() and value.isprintable() and value.strip():
+        return value.strip()
     if any(
         unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _BIDI_CONTROLS for c in value
     ):
