@@ -30,7 +30,7 @@ from inventory_project.rows import adapt_value, make_table, read_uuid
 from orders import statements
 from orders.models import ParkReason, SaleEvent, Status
 from stock import ledger
-from stock.statements import STAGE_COLUMNS
+from stock.statements import ROW_ADDRESS, STAGE_COLUMNS
 from stores.models import Store
 from stores.principals import Principal
 
@@ -199,6 +199,7 @@ def _look_up(cursor: Any, table: str, keys: Iterable[Key]) -> dict[Key, bytes]:
     return {
         (store_id, read_uuid(event_id)): bytes(digest)
         for store_id, event_id, digest in cursor.fetchall()
+        if digest is not None
     }
 
 
@@ -267,8 +268,8 @@ def _apply(
     with connection.cursor() as cursor:
         _stage(cursor, stores, events_max, keys)
         ledger.post_staged()
-        cursor.execute(statements.PARK)
-        cursor.execute(statements.CLEAR)
+        cursor.execute(statements.PARK.format(row_address=ROW_ADDRESS[connection.vendor]))
+        cursor.execute(statements.CLEAR[connection.vendor])
         cursor.execute(statements.COUNT_APPLIED)
         taken, movements, duplicates = (int(n) for n in cursor.fetchone())
     reach("before_apply_commit")
@@ -301,7 +302,8 @@ def _stage(cursor: Any, stores: Sequence[int], events_max: int, keys: Sequence[K
     cursor.execute(statements.STAGE.format(columns=STAGE_COLUMNS, taken=taken), [policy, *params])
     cursor.execute(statements.COUNT_UNRESOLVED)
     if cursor.fetchone()[0]:
-        cursor.execute(statements.RESOLVE_BARCODES, [policy])
+        row_address = ROW_ADDRESS[connection.vendor]
+        cursor.execute(statements.RESOLVE_BARCODES.format(row_address=row_address), [policy])
 
 
 def _take(stores: Sequence[int], events_max: int) -> tuple[str, list[Any]]:
@@ -316,7 +318,9 @@ def _take(stores: Sequence[int], events_max: int) -> tuple[str, list[Any]]:
 def _take_these(stores: Sequence[int], keys: Sequence[Key]) -> tuple[str, list[Any]]:
     keyed, params = make_table(connection, "key", statements.KEY_TYPES, keys)
     ids = ", ".join(["%s"] * len(stores))
-    return statements.TAKE_THESE.format(ids=ids, keys=keyed), [*stores, *params]
+    row_address = ROW_ADDRESS[connection.vendor]
+    sql = statements.TAKE_THESE.format(ids=ids, keys=keyed, row_address=row_address)
+    return sql, [*stores, *params]
 
 
 def _peek(after_store_id: int, events_max: int) -> list[Key]:
@@ -356,7 +360,9 @@ def _apply_halves(keys: Sequence[Key]) -> Applied:
 def _note_failure(key: Key, error: Exception) -> None:
     """Put a failing event off, a little longer each time, and park it in the end."""
     with transaction.atomic():
-        event = SaleEvent.objects.select_for_update().filter(pk=key, status=Status.PENDING).first()
+        # Only who has the lane may touch a pending row: a batch remembers where its rows lie.
+        ledger.lock_stores([key[0]])
+        event = SaleEvent.objects.filter(pk=key, status=Status.PENDING).first()
         if event is None:
             return
         event.attempts += 1

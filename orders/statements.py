@@ -38,10 +38,14 @@ SELECT {columns} FROM {rows} WHERE true
 RETURNING store_id, event_id
 """
 
+# A subquery for each key, here and below, where a join would read simpler: the inbox is empty
+# whenever statistics are taken, so PostgreSQL believes that it is small and would walk through
+# all of it once for every key.
 LOOK = """
-SELECT known.store_id, known.event_id, known.digest
+SELECT key.store_id, key.event_id,
+       (SELECT known.digest FROM {table} AS known
+         WHERE known.store_id = key.store_id AND known.event_id = key.event_id)
   FROM {keys}
-  JOIN {table} AS known ON known.store_id = key.store_id AND known.event_id = key.event_id
 """
 
 # The head row is the lane. Two workers never get the same one: who comes second skips it.
@@ -72,15 +76,15 @@ TAKE = {
     "postgresql": """
   FROM {lanes}
  CROSS JOIN LATERAL (
-       SELECT * FROM orders_saleevent AS q
+       SELECT q.*, q.ctid AS inbox_row FROM orders_saleevent AS q
         WHERE q.store_id = lane.store_id AND q.status = 'pending'
           AND (q.next_try_at IS NULL OR q.next_try_at <= %s)
         ORDER BY q.received_at LIMIT %s) AS e
 """,
     "sqlite": """
   FROM {lanes}
- CROSS JOIN orders_saleevent AS e
-    ON e.rowid IN (
+ CROSS JOIN (SELECT *, rowid AS inbox_row FROM orders_saleevent) AS e
+    ON e.inbox_row IN (
        SELECT q.rowid FROM orders_saleevent AS q
         WHERE q.store_id = lane.store_id AND q.status = 'pending'
           AND (q.next_try_at IS NULL OR q.next_try_at <= %s)
@@ -89,14 +93,14 @@ TAKE = {
 }
 
 TAKE_THESE = """
-  FROM (SELECT * FROM orders_saleevent AS q
+  FROM (SELECT q.*, q.{row_address} AS inbox_row FROM orders_saleevent AS q
          WHERE q.status = 'pending' AND q.store_id IN ({ids})
            AND (q.store_id, q.event_id) IN (SELECT key.store_id, key.event_id FROM {keys})) AS e
 """
 
 # A sale takes out, a return brings back. Events with a barcode have no product yet.
 STAGE = """
-INSERT INTO stock_posting ({columns})
+INSERT INTO stock_posting ({columns}, inbox_row)
 SELECT e.store_id,
        row_number() OVER (PARTITION BY e.store_id ORDER BY e.received_at, e.event_id),
        product.id, e.kind,
@@ -106,7 +110,8 @@ SELECT e.store_id,
        product.id IS NOT NULL,
        e.kind = 'sale' AND COALESCE(NULLIF(product.negative_stock, ''),
                                     NULLIF(store.negative_stock, ''), %s) = 'refuse',
-       CASE WHEN product.id IS NULL THEN 'unknown_product' ELSE '' END
+       CASE WHEN product.id IS NULL THEN 'unknown_product' ELSE '' END,
+       e.inbox_row
   {taken}
   JOIN stores_store AS store ON store.id = e.store_id
   LEFT JOIN catalog_product AS product ON product.sku = e.sku
@@ -133,7 +138,7 @@ UPDATE stock_posting
                row_number() OVER (PARTITION BY e.store_id, e.event_id
                                   ORDER BY product.retired_at IS NULL DESC, product.id) AS place
           FROM stock_posting AS p
-          JOIN orders_saleevent AS e ON e.store_id = p.store_id AND e.event_id = p.event_id
+          JOIN orders_saleevent AS e ON e.{row_address} = p.inbox_row
           JOIN catalog_barcode AS barcode ON barcode.comparable = e.barcode
           JOIN catalog_product AS product ON product.id = barcode.product_id
           JOIN stores_store AS store ON store.id = e.store_id
@@ -148,17 +153,25 @@ PARK = """
 UPDATE orders_saleevent
    SET status = 'parked', park_reason = p.verdict, next_try_at = NULL
   FROM stock_posting AS p
- WHERE orders_saleevent.store_id = p.store_id AND orders_saleevent.event_id = p.event_id
+ WHERE orders_saleevent.{row_address} = p.inbox_row
    AND NOT p.posts AND p.verdict <> 'duplicate'
 """
 
-# Exactly the rows that were read: a row that was committed meanwhile, with an older time of
-# arrival even, is not among them.
-CLEAR = """
+# Exactly the rows that were read, by where they lie: a row that was committed meanwhile, with an
+# older time of arrival even, is not among them. Addresses hold because a pending row is changed
+# or deleted only by who has its store's lane.
+CLEAR = {
+    "postgresql": """
 DELETE FROM orders_saleevent
- WHERE (store_id, event_id) IN (SELECT p.store_id, p.event_id FROM stock_posting AS p
-                                 WHERE p.posts OR p.verdict = 'duplicate')
-"""
+ WHERE ctid = ANY(ARRAY(SELECT p.inbox_row FROM stock_posting AS p
+                         WHERE p.posts OR p.verdict = 'duplicate'))
+""",
+    "sqlite": """
+DELETE FROM orders_saleevent
+ WHERE rowid IN (SELECT p.inbox_row FROM stock_posting AS p
+                  WHERE p.posts OR p.verdict = 'duplicate')
+""",
+}
 
 COUNT_APPLIED = """
 SELECT count(*),

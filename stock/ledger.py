@@ -268,7 +268,10 @@ def start_staging() -> None:
     """Give this transaction an empty `stock_posting`."""
     with connection.cursor() as cursor:
         cursor.execute(
-            statements.MAKE_STAGE.format(on_commit=statements.ON_COMMIT[connection.vendor])
+            statements.MAKE_STAGE.format(
+                on_commit=statements.ON_COMMIT[connection.vendor],
+                row_address=statements.ROW_ADDRESS[connection.vendor],
+            )
         )
         cursor.execute("DELETE FROM stock_posting")
 

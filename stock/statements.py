@@ -11,13 +11,15 @@ CREATE TEMPORARY TABLE IF NOT EXISTS stock_posting {on_commit} AS
 SELECT store_id, seq AS nth, product_id, kind, quantity, amount, event_id, digest, occurred_at,
        business_date, receipt, reason, actor_id, device_id, reverses_seq,
        CAST(1 AS boolean) AS posts, CAST(0 AS boolean) AS refuses_below_zero,
-       CAST('' AS varchar(24)) AS verdict
+       CAST('' AS varchar(24)) AS verdict, {row_address} AS inbox_row
   FROM stock_movement
  WHERE 1 = 0
 """
 
 # A temporary table is never vacuumed: emptied by DELETE alone it would grow for ever.
 ON_COMMIT = {"postgresql": "ON COMMIT DELETE ROWS", "sqlite": ""}
+# Where a staged sale lies in its inbox, so that it is removed without looking for it again.
+ROW_ADDRESS = {"postgresql": "ctid", "sqlite": "rowid"}
 
 STAGE_TYPES = {
     "store_id": "bigint",
@@ -136,8 +138,9 @@ SELECT m.event_id, p.verdict, m.seq, m.balance_after
 FIND_TOLD = """
 SELECT min(p.nth)
   FROM stock_posting AS p
-  JOIN orders_saleevent AS told ON told.store_id = p.store_id AND told.event_id = p.event_id
  WHERE p.verdict <> 'duplicate'
+   AND (SELECT told.event_id FROM orders_saleevent AS told
+         WHERE told.store_id = p.store_id AND told.event_id = p.event_id) IS NOT NULL
 """
 
 OPEN_LANES = """
