@@ -21,7 +21,7 @@ from catalog import editing
 from catalog.editing import Code
 from catalog.import_page import answer_import
 from catalog.models import Barcode, Category, Product, ProductChange
-from inventory_project.fields import clean_sku, clean_text, parse_money, to_comparable_barcode
+from inventory_project.fields import clean_text, parse_money, to_comparable_barcode
 from stores.backoffice import (
     NEGATIVE_STOCK_HELP,
     BackOfficeAdmin,
@@ -53,7 +53,7 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def clean_sku(self) -> str:
-        return str(taking(clean_sku, self.cleaned_data["sku"]))
+        return str(taking(editing.clean_new_sku, self.cleaned_data["sku"]))
 
     def clean_name(self) -> str:
         return str(taking(clean_text, self.cleaned_data["name"], characters_max=250))
@@ -273,7 +273,7 @@ class CategoryForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("name",)
 
     def clean_name(self) -> str:
-        return str(taking(clean_text, self.cleaned_data["name"], characters_max=120))
+        return str(taking(editing.clean_category_name, self.cleaned_data["name"]))
 
 
 @admin.register(Category)

@@ -1,11 +1,6 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
 
-from inventory_project.append_only import make_append_only
-
-
-def _protect_changes(*, using: str, **_: object) -> None:
-    make_append_only("catalog_productchange", using=using)
+from inventory_project.append_only import keep_append_only
 
 
 class CatalogConfig(AppConfig):
@@ -15,4 +10,4 @@ class CatalogConfig(AppConfig):
     verbose_name = "Catalogue"
 
     def ready(self) -> None:
-        post_migrate.connect(_protect_changes, sender=self)
+        keep_append_only("catalog_productchange")

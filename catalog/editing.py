@@ -26,6 +26,8 @@ from inventory_project.fields import (
     GTIN_LENGTHS,
     MONEY_PLACES,
     clean_scanned_barcode,
+    clean_sku,
+    clean_text,
     format_money,
     to_comparable_barcode,
 )
@@ -33,6 +35,9 @@ from stores.principals import SYSTEM, Principal
 
 Action = ProductChange.Action
 Subject = ProductChange.Subject
+CATEGORY_CHARACTERS_MAX = 120
+# Every client takes these parts out of an address before it asks.
+_NOT_IN_ADDRESSES = (".", "..")
 
 
 class SkuTaken(Conflict):
@@ -62,6 +67,25 @@ def clean_barcode(value: Any) -> str:
     if code.isdecimal() and len(code) in GTIN_LENGTHS and not ean.is_valid(code):
         raise InvalidValue("check_digit", "has a wrong check digit")
     return code
+
+
+def clean_new_sku(value: Any) -> str:
+    """Read the SKU of a product to be made, which has to be found by its address again.
+
+    Raises InvalidValue. A till may still tell of such an SKU: what was sold was sold.
+    """
+    sku = clean_sku(value)
+    if sku in _NOT_IN_ADDRESSES:
+        raise InvalidValue("not_an_address", "must not be . or ..")
+    return sku
+
+
+def clean_category_name(value: Any) -> str:
+    """Read the name of a category, which is its address, too. Raises InvalidValue."""
+    name = clean_text(value, characters_max=CATEGORY_CHARACTERS_MAX)
+    if "/" in name or name in _NOT_IN_ADDRESSES:
+        raise InvalidValue("not_an_address", "must not contain / and not be . or ..")
+    return name
 
 
 def clean_units(value: Any) -> int:

@@ -17,25 +17,29 @@ from catalog.editing import (
     ProductRow,
     RowsPlan,
     clean_barcode,
+    clean_category_name,
+    clean_new_sku,
     clean_units,
     plan_products,
     save_products,
 )
 from catalog.models import BARCODES_PER_PRODUCT_MAX, Product, Unit
 from inventory_project.errors import InvalidValue
-from inventory_project.fields import MONEY_PLACES, clean_sku, clean_text, parse_money
+from inventory_project.fields import MONEY_PLACES, clean_text, parse_money
 from inventory_project.reading import read_one_of
 from stores.principals import SYSTEM, Principal
 
 COLUMNS = ("sku", "name", "category", "unit", "price", "barcodes")
 # A file of failed rows can be mended and imported again as it is.
-IGNORED_COLUMNS = frozenset(("reason",))
+REASON_COLUMN = "reason"
+IGNORED_COLUMNS = frozenset((REASON_COLUMN,))
 ROWS_PER_TRANSACTION = 1_000
 NAME_CHARACTERS_MAX = 250
-CATEGORY_CHARACTERS_MAX = 120
 
 # A spreadsheet takes a cell that begins like this for a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# What write_failed_rows makes of such a cell.
+_NEUTRALISED_STARTS = tuple(f"'{start}" for start in _FORMULA_STARTS)
 _PACK = re.compile(r"(.+)\*([0-9]{1,9})")
 _read_unit = read_one_of(*Unit.values)
 
@@ -101,7 +105,7 @@ def write_failed_rows(report: ImportReport, file: TextIO) -> None:
     Open `file` with `newline=""`.
     """
     writer = csv.writer(file)
-    writer.writerow(["reason", *COLUMNS])
+    writer.writerow([REASON_COLUMN, *COLUMNS])
     for failed in report.failed:
         cells = [str(failed), *(failed.row[column] for column in COLUMNS)]
         writer.writerow([_neutralise(cell) for cell in cells])
@@ -109,6 +113,11 @@ def write_failed_rows(report: ImportReport, file: TextIO) -> None:
 
 def _neutralise(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+
+
+def _take_back(cell: str) -> str:
+    """The cell before it was neutralised."""
+    return cell[1:] if cell.startswith(_NEUTRALISED_STARTS) else cell
 
 
 # --- reading --------------------------------------------------------------------------------
@@ -188,7 +197,9 @@ def _check_rows(
 ) -> list[ProductRow]:
     """The good rows; the bad ones go into the report."""
     good: list[tuple[int, Row, ProductRow]] = []
-    for line_number, header, cells in chunk:
+    for line_number, header, raw_cells in chunk:
+        is_mended = REASON_COLUMN in header
+        cells = [_take_back(cell) for cell in raw_cells] if is_mended else raw_cells
         row = dict.fromkeys(COLUMNS, "") | dict(zip(header, cells, strict=False))
         try:
             product = _check_row(header, cells, row, seen)
@@ -246,11 +257,9 @@ def _unless_empty(read: Callable[[str], object]) -> Callable[[str], object]:
 
 
 _READERS: dict[str, Callable[[str], object]] = {
-    "sku": clean_sku,
+    "sku": clean_new_sku,
     "name": _unless_empty(lambda cell: clean_text(cell, characters_max=NAME_CHARACTERS_MAX)),
-    "category": _unless_empty(
-        lambda cell: clean_text(cell, characters_max=CATEGORY_CHARACTERS_MAX)
-    ),
+    "category": _unless_empty(clean_category_name),
     "unit": _unless_empty(_read_unit),
     "price": _unless_empty(_read_price),
     "barcodes": _unless_empty(_read_barcodes),

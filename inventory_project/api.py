@@ -9,6 +9,7 @@ from typing import Any
 import django_filters
 import orjson
 from django import forms
+from django.conf import settings
 from django.core.exceptions import (
     BadRequest,
     PermissionDenied,
@@ -16,7 +17,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
     ValidationError,
 )
-from django.db import OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import SimpleTemplateResponse
 from django_filters.rest_framework import DjangoFilterBackend
@@ -37,6 +38,9 @@ PROBLEM_CONTENT_TYPE = "application/problem+json"
 ADDRESS_BYTES_MAX = 8_000
 SEARCH_CHARACTERS_MAX = 100
 RETRY_AFTER_S = 2
+# Nothing is wrong with the request: a timeout, a lost or closed connection, and, as an
+# InternalError, a server that only reads since another became the primary.
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 TITLES = {
     400: "Invalid request",
     401: "Key or log-in needed",
@@ -118,7 +122,7 @@ def _describe(error: Exception) -> tuple[dict[str, Any] | None, dict[str, str]]:
         return make_problem(403, "forbidden", "This is not yours to do."), {}
     if isinstance(error, RequestDataTooBig):
         return make_problem(413, "too_large", "The request is too large."), {}
-    if isinstance(error, OperationalError):
+    if isinstance(error, DATABASE_AWAY):
         return _describe_busy(error)
     if isinstance(error, exceptions.ValidationError):
         return _describe_validation(error), {}
@@ -142,7 +146,7 @@ def _describe_domain(error: DomainError) -> tuple[dict[str, Any], dict[str, str]
     )
 
 
-def _describe_busy(error: OperationalError) -> tuple[dict[str, Any], dict[str, str]]:
+def _describe_busy(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     # A lock or statement timeout, a lost server, a locked file: the outcome is unknown to the
     # caller, the same request with the same ids is safe.
     logger.warning("Database not available: %s", error)
@@ -292,8 +296,15 @@ class RefuseBeforeReading:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         # Django would read the address in the charset that the Content-Type names.
         request.encoding = "utf-8"
+        if settings.PRODUCTION and request.path.startswith("/api/") and not request.is_secure():
+            detail = "Use https:// here. A key that was sent without it may have been read."
+            return problem_response(403, "https_needed", detail)
         if len(request.get_full_path()) > ADDRESS_BYTES_MAX:
             return problem_response(414, "address_too_long", "The address is too long.")
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            # PostgreSQL has no NUL in text, and the back office passes parameters on as they are.
+            detail = "The address must not contain control characters."
+            return problem_response(400, "control_character", detail)
         if request.path.startswith("/admin/") and "HTTP_AUTHORIZATION" in request.META:
             # The back office is for people; to a device it does not exist.
             return problem_response(404, "not_found", "There is no such thing here.")

@@ -1,7 +1,7 @@
 from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
-from inventory_project.append_only import grant_to_application
+from inventory_project.append_only import grant_to_application, make_append_only
 
 
 class InventoryProjectConfig(AppConfig):
@@ -10,7 +10,8 @@ class InventoryProjectConfig(AppConfig):
     name = "inventory_project"
 
     def ready(self) -> None:
-        # The signal comes once for each app with models, in the order of INSTALLED_APPS, after
-        # all migrations. Rights are granted at a Django app that stands before ours, because
-        # ours take some of them away again.
-        post_migrate.connect(grant_to_application, sender=apps.get_app_config("contenttypes"))
+        # The signal comes once for each app with models, after all migrations; for this one of
+        # Django's it comes whatever is migrated.
+        sender = apps.get_app_config("contenttypes")
+        post_migrate.connect(grant_to_application, sender=sender)
+        post_migrate.connect(make_append_only, sender=sender)

@@ -35,13 +35,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "api/catalog/categories/",
         catalog.CategoryViewSet.as_view({"get": "list", "post": "create"}),
     ),
-    # path: a category may be called Fruit/Vegetables
     path(
-        "api/catalog/categories/<path:name>/retire/",
+        "api/catalog/categories/<str:name>/retire/",
         catalog.CategoryViewSet.as_view({"post": "retire"}),
     ),
     path(
-        "api/catalog/categories/<path:name>/",
+        "api/catalog/categories/<str:name>/",
         catalog.CategoryViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
     ),
     path("api/catalog/changes/", catalog.ProductChangeFeedView.as_view()),

@@ -21,6 +21,7 @@ from catalog.models import Barcode, Product
 from inventory_project.fields import to_comparable_barcode
 from stock.models import Level, LevelTwin, Movement, MovementTwin
 from stores.backoffice import (
+    PAGES_MAX,
     AddressedChangeList,
     BrowsingAdmin,
     PickFilter,
@@ -212,6 +213,8 @@ class MovementChangeList(AddressedChangeList):
 
     def _narrow(self, rows: QuerySet[Any], wanted: int) -> QuerySet[Any]:
         """The same first `wanted` rows, from a shorter span where one holds as many."""
+        if wanted > self.list_per_page * PAGES_MAX:
+            return rows  # no such page, and perhaps no such OFFSET: the paginator says so
         newest = self._find_end()
         for hours in NEWEST_SPANS_HOURS:
             recent = rows.filter(recorded_at__gte=newest - timedelta(hours=hours))

@@ -1,11 +1,6 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
 
-from inventory_project.append_only import make_append_only
-
-
-def _protect_movements(*, using: str, **_: object) -> None:
-    make_append_only("stock_movement", using=using)
+from inventory_project.append_only import keep_append_only
 
 
 class StockConfig(AppConfig):
@@ -14,4 +9,4 @@ class StockConfig(AppConfig):
     name = "stock"
 
     def ready(self) -> None:
-        post_migrate.connect(_protect_movements, sender=self)
+        keep_append_only("stock_movement")

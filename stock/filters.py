@@ -60,10 +60,12 @@ class MovementFilter(django_filters.FilterSet):
     kind = django_filters.ChoiceFilter(choices=Kind.choices)
     # `from` is a word of Python, so these are added by name below.
     recorded_from = django_filters.CharFilter(
-        method="in_no_way", label="Without a store: recorded at or after."
+        method="in_no_way",
+        label="Without a store: recorded at or after; a day begins at midnight UTC.",
     )
     recorded_to = django_filters.CharFilter(
-        method="in_no_way", label="Without a store: recorded before; at most 31 days later."
+        method="in_no_way",
+        label="Without a store: recorded before; at most 31 days later, days as above.",
     )
 
     class Meta:
@@ -108,7 +110,7 @@ class MovementFilter(django_filters.FilterSet):
         return low, high
 
     def _read_instant(self, name: str, zone: ZoneInfo) -> datetime | None:
-        """An instant with its offset, or a day, which begins at midnight in the store's zone."""
+        """An instant with its offset, or a day, which begins at midnight in that zone."""
         raw = self.data.get(name)
         if raw is None:
             return None

@@ -272,7 +272,8 @@ def test_a_sale_event_is_found_by_sku_receipt_store_and_id(head, chain):
 ODD_QUESTIONS = [
     {"store__id__exact": "abc"}, {"store__id__exact": ""}, {"recorded_at_from": "yesterday"},
     {"recorded_at_to": "9999-12-31"}, {"recorded_at_from": "0001-01-01"}, {"q": "\x00"},
-    {"q": "x" * 500}, {"o": "1.2"}, {"p": "-1"}, {"all": ""}, {"product__id__exact": "9" * 30},
+    {"q": "x" * 500}, {"o": "1.2"}, {"p": "-1"}, {"p": str(2**63 - 1)}, {"p": "9" * 30},
+    {"all": ""}, {"product__id__exact": "9" * 30},
     {"quantity__nope": "1"}, {"status__exact": "nope"},
 ]  # fmt: skip
 
@@ -281,6 +282,22 @@ ODD_QUESTIONS = [
 def test_odd_questions_break_no_list(head, chain, page):
     for query in ODD_QUESTIONS:
         assert head.get(page, query).status_code in (200, 302, 400), query
+
+
+def test_a_nul_in_any_parameter_is_refused_before_a_database_is_asked(
+    head, django_assert_num_queries
+):
+    for path in (
+        *(f"{page}?kind__exact=%00" for page in PAGES), f"{MOVEMENTS}?q=a%00b", f"{LEVELS}?%00=1",
+        "/admin/autocomplete/?app_label=stores&model_name=storekey&field_name=store&term=%00",
+        "/admin/catalog/product/?q=%00", "/admin/login/?next=%00", "/health/ready?%00",
+        "/api/stores/?search=%00",
+    ):  # fmt: skip
+        with django_assert_num_queries(0):
+            answer = head.get(path)
+        assert (path, answer.status_code) == (path, 400)
+        assert answer.json()["code"] == "control_character"
+    assert head.get(f"{MOVEMENTS}?q=%2500").status_code == 200
 
 
 def test_filters_let_people_type_instead_of_listing_all_products(head, chain):

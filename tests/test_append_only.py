@@ -1,5 +1,9 @@
 """Movements and changes of the catalogue only grow, whoever asks."""
 
+import os
+import subprocess
+import sys
+
 import psycopg
 import pytest
 from django.core.management import call_command
@@ -46,6 +50,20 @@ def test_rows_cannot_be_changed_or_deleted(rows, table):
     ):
         refuse(table, statement)
     assert (Movement.objects.count(), ProductChange.objects.count()) == rows
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("table", TABLES)
+def test_nor_replaced_by_an_insert(rows, table):
+    """REPLACE deletes the row in its way, and by default SQLite calls no trigger for that."""
+    with connection.cursor() as cursor:
+        columns = [row[1] for row in cursor.execute(f"PRAGMA table_info({table})").fetchall()]
+        before = cursor.execute(f"SELECT * FROM {table}").fetchall()
+    another = ", ".join("'2001-01-01'" if c.endswith("ed_at") else c for c in columns)
+    refuse(table, f"INSERT OR REPLACE INTO {table} SELECT {another} FROM {table}")
+    refuse(table, f"REPLACE INTO {table} SELECT {another} FROM {table}")
+    with connection.cursor() as cursor:
+        assert cursor.execute(f"SELECT * FROM {table}").fetchall() == before
 
 
 def test_nor_through_the_models(rows):
@@ -109,6 +127,37 @@ def test_rights_given_by_mistake_are_taken_back_by_migrate(rows):
     for table in TABLES:
         refuse(table, f"DELETE FROM {table}")
         refuse(table, f"TRUNCATE {table}")
+
+
+@pytest.mark.postgresql
+def test_granting_never_opens_them_not_even_for_a_moment(rows):
+    """Between a GRANT and its REVOKE a live system would be open; so it is never granted."""
+    role = connection.settings_dict["USER"]
+    code = (
+        "from inventory_project.append_only import grant_to_application as grant; "
+        "grant(using='default')"
+    )
+    subprocess.run(
+        [sys.executable, "-c", f"import django; django.setup(); {code}"],
+        cwd=databases.CHECKOUT, check=True,
+        env=os.environ | {"DATABASE_URL": OWNER_URL, "APP_DATABASE_ROLE": role,
+                          "DJANGO_SETTINGS_MODULE": "inventory_project.settings"},
+    )  # fmt: skip
+    for table in TABLES:
+        refuse(table, f"DELETE FROM {table}")
+    may = {verb: tables_with(verb) for verb in ("SELECT", "INSERT", "UPDATE", "DELETE")}
+    assert may["SELECT"] == may["INSERT"] > set(TABLES)
+    assert may["UPDATE"] == may["DELETE"] == may["SELECT"] - set(TABLES)
+
+
+def tables_with(verb):
+    """The tables on which the application has this right."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+            f"AND relkind = 'r' AND has_table_privilege(oid, '{verb}')"
+        )
+        return {name for (name,) in cursor.fetchall()}
 
 
 @pytest.mark.sqlite

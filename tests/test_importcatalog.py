@@ -257,12 +257,36 @@ def test_mended_failed_rows_can_be_imported_as_they_are():
     assert import_catalog(io.StringIO(text.replace(",box,", ",each,"))) == ImportReport(created=1)
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+STARTS = pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+
+
+@STARTS
 def test_no_cell_is_a_formula_to_a_spreadsheet(start):
     row = dict.fromkeys(importing.COLUMNS, f"{start}cmd|' /C calc'!A0")
     report = ImportReport(failed=[FailedRow(2, row, "sku: is odd")])
     cells = list(csv.reader(io.StringIO(failed_file(report), newline="")))[1]
     assert cells[1:] == [f"'{start}cmd|' /C calc'!A0"] * 6
+
+
+@STARTS
+def test_mended_row_has_the_text_it_had_before(start):
+    name = f"{start}50% Soap"
+    row = {"sku": "-5", "name": name, "category": "@home", "unit": "box", "price": "+1",
+           "barcodes": f"{CODE}"}  # fmt: skip
+    text = failed_file(ImportReport(failed=[FailedRow(2, row, "unit: is odd")]))
+    again = import_catalog(io.StringIO(text.replace(",box,", ",each,"), newline=""))
+    (failed,) = again.failed
+    assert {name: failed.row[name] for name in row} == row | {"unit": "each"}
+
+
+def test_mended_row_is_saved_without_the_apostrophe_and_a_whole_file_keeps_its_own():
+    text = failed_file(load("SOAP,-50% Soap,'tis,box,,", "S,''S,,box,,"))
+    mended = text.replace(",box,", ",each,")
+    assert import_catalog(io.StringIO(mended, newline="")) == ImportReport(created=2)
+    names = Product.objects.values_list("name", "category__name")
+    assert set(names) == {("-50% Soap", "'tis"), ("''S", None)}
+    load("OLD,'-50% Soap,,,,")
+    assert Product.objects.get(sku="OLD").name == "'-50% Soap"
 
 
 # --- the command ----------------------------------------------------------------------------

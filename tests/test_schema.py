@@ -113,5 +113,5 @@ def test_in_production_only_people_who_are_signed_in_read_the_schema(committed, 
         f"customer /api/schema/ 401 {problem}", f"customer /api/docs/ 401 {problem}",
         "staff /api/schema/ 200 application/vnd.oai.openapi+json",
         "staff /api/docs/ 200 text/html",
-        "device 403", "plain 301",
+        "device 403", "plain 403",
     ]  # fmt: skip

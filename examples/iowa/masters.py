@@ -95,7 +95,8 @@ def _describe_product(row: dict[str, str], masters: Masters) -> dict[str, Any]:
         "unit": "each",
         "barcodes": _find_barcodes(row, masters),
     }
-    if category := _mend(row["Category Name"], masters)[:120]:
+    # A category's name is its address, too, so the API takes no slash: COCKTAILS/RTD
+    if category := _mend(row["Category Name"].replace("/", " "), masters)[:120]:
         product["category"] = category
     if _PRICE.fullmatch(price):
         product["price"] = price

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone as clock
 
-from stores import registry
+from stores import authentication, registry
 from stores.models import StoreKey, StoreMember
 from tests import make, routes
 from tests.bad_input import raw
@@ -88,8 +88,6 @@ def test_83_right_prefix_with_wrong_secret_is_told_like_an_unknown_prefix(till):
 @in_process
 def test_83_unknown_prefix_costs_the_same_comparison(till, django_assert_num_queries, monkeypatch):
     """The time must not tell which prefix is real: one query and one hash either way."""
-    from stores import authentication
-
     compared = []
     compare = authentication.hmac.compare_digest
     monkeypatch.setattr(

@@ -1,0 +1,62 @@
+"""A setting that makes no sense stops the start with a sentence, not the first sale."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inventory_project.settings import NEGATIVE_STOCK_WORDS
+from stores.models import NegativeStock
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+NAMES = ("NEGATIVE_STOCK_OF_SALES", "NEGATIVE_STOCK_OF_REMOVALS",
+         "SALES_APPLY_EVENTS_MAX", "SALES_APPLY_STORES_MAX")  # fmt: skip
+
+pytestmark = pytest.mark.sqlite  # the settings are read before any database
+
+
+def start(tmp_path, **variables):
+    """(exit code, the settings' values, last line of what was said)."""
+    command = (
+        f"from inventory_project import settings as s; print(*(getattr(s, n) for n in {NAMES}))"
+    )
+    environment = {"PATH": os.environ["PATH"], "LOCAL_DIR": str(tmp_path)} | variables
+    done = subprocess.run(
+        [sys.executable, "-c", command],
+        cwd=CHECKOUT, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.returncode, done.stdout.split(), (done.stderr.splitlines() or [""])[-1]
+
+
+@pytest.mark.parametrize("variable", NAMES[:2])
+@pytest.mark.parametrize("word", ["", "Refuse", "deny", "allow_and_flag "])
+def test_word_that_is_no_policy_is_refused(tmp_path, variable, word):
+    code, _, said = start(tmp_path, **{variable: word})
+    assert (code, said) == (
+        1,
+        f"django.core.exceptions.ImproperlyConfigured: {variable} takes one of: "
+        "allow_and_flag, refuse, allow.",
+    )
+
+
+@pytest.mark.parametrize("variable", NAMES[2:])
+@pytest.mark.parametrize("number", ["0", "-1", "", "many", "1.5", "٣"])
+def test_number_that_takes_nothing_is_refused(tmp_path, variable, number):
+    code, _, said = start(tmp_path, **{variable: number})
+    assert (code, said) == (
+        1,
+        f"django.core.exceptions.ImproperlyConfigured: {variable} takes a whole number "
+        "of at least 1.",
+    )
+
+
+def test_what_makes_sense_is_taken(tmp_path):
+    assert start(tmp_path)[:2] == (0, ["allow_and_flag", "refuse", "1000", "256"])
+    values = ["refuse", "allow", "1", "7"]
+    assert start(tmp_path, **dict(zip(NAMES, values, strict=True)))[:2] == (0, values)
+
+
+def test_words_are_those_of_the_model():
+    assert set(NEGATIVE_STOCK_WORDS) == set(NegativeStock.values)
