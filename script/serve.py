@@ -36,7 +36,9 @@ from script.server_process import (
 )
 
 PORT_DEFAULT = 8000
-WEB_THREADS = 8  # blocking: each serves one request at a time
+# A process reads one request's events at a time; on SQLite a second one only waits to write.
+WEB_PROCESSES = {"sqlite": "1", "postgresql": "2"}
+WEB_THREADS = 4  # a process; blocking: each serves one request at a time
 WORKER_PROCESSES = {"sqlite": "1", "postgresql": "2"}  # SQLite has one writer at a time
 READY_SECONDS_MAX = 60.0
 SUPERVISE_SECONDS = 0.2
@@ -232,7 +234,8 @@ def start_children(place: Place, stack: ExitStack) -> list[Child]:
         "web": [
             python, "-m", "granian", "--interface", "wsgi",
             "--host", LOOPBACK, "--port", str(place.port),
-            "--workers", "1", "--blocking-threads", str(WEB_THREADS),
+            "--workers", WEB_PROCESSES[place.engine],
+            "--blocking-threads", str(WEB_THREADS),
             "inventory_project.wsgi:application",
         ],
     }  # fmt: skip
