@@ -31,8 +31,9 @@ def read_object(data: Any, readers: Readers, required: frozenset[str]) -> dict[s
             values[name] = reader(raw)
         except InvalidValue as error:
             errors.append((f"/{name}", error.code, error.detail))
-    for name in sorted(required - data.keys()):
-        errors.append((f"/{name}", "required", "is missing"))
+    if not required <= data.keys():
+        missing = sorted(required - data.keys())
+        errors.extend((f"/{name}", "required", "is missing") for name in missing)
     if errors:
         raise Invalid(errors)
     return values

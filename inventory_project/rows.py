@@ -26,11 +26,12 @@ def make_table(
     `types` gives the columns in the order of the rows' values, with their PostgreSQL types.
     """
     if connection.vendor == "postgresql":
-        columns = ", ".join(f"{column} {kind}" for column, kind in types.items())
-        text = orjson.dumps(
-            [dict(zip(types, row, strict=True)) for row in rows], default=_write_bytes
+        columns = ", ".join(
+            f"CAST(row_ ->> {n} AS {kind}) AS {column}"
+            for n, (column, kind) in enumerate(types.items())
         )
-        return f"json_to_recordset(%s) AS {name}({columns})", [text.decode()]
+        table = f"(SELECT {columns} FROM jsonb_array_elements(%s) AS row_) AS {name}"
+        return table, [orjson.dumps(rows, default=_write_bytes).decode()]
     columns = ", ".join(f"column{n} AS {column}" for n, column in enumerate(types, start=1))
     values = ", ".join(["(" + ", ".join(["%s"] * len(types)) + ")"] * len(rows))
     table = f"(SELECT {columns} FROM (VALUES {values})) AS {name}"

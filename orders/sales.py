@@ -8,10 +8,11 @@ that writes its movement. Nothing else remembers an event, so nothing else can l
 import logging
 import uuid
 import zoneinfo
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import (
@@ -49,8 +50,7 @@ Key = tuple[int, uuid.UUID]
 # --- accepting ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SaleLine:
+class SaleLine(NamedTuple):
     """One line of a sale as the till told it; quantity in thousandths, amount in 1/10,000.
 
     `barcode` in its comparable form; `store_code` is None when the till's own store is meant.
@@ -68,8 +68,7 @@ class SaleLine:
     store_code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What the till is told of one event: accepted, duplicate, conflict or rejected."""
 
     event_id: str
@@ -80,11 +79,12 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Judged:
-    """A batch on its way in: outcomes by place, the first line of each id, and what of it was
-    known already."""
+    """A batch on its way in: outcomes by place, the first line of each id, its copies, and what
+    of it was known already."""
 
     outcomes: list[Outcome | None]
     new: dict[Key, tuple[int, SaleLine, Store, bytes]] = field(default_factory=dict)
+    copies: list[tuple[int, Key, bytes]] = field(default_factory=list)
     known: dict[Key, bytes] = field(default_factory=dict)
 
 
@@ -102,9 +102,7 @@ def accept(*, principal: Principal, lines: Sequence[SaleLine]) -> list[Outcome]:
             judged.known = _insert_new(principal, judged)
             reach("before_commit")
         reach("after_commit_before_answer")
-        for key, (place, line, _, digest) in judged.new.items():
-            judged.outcomes[place] = _compare(line, digest, judged.known.get(key))
-    return _answer_copies(lines, judged, principal)
+    return _tell_outcomes(lines, judged)
 
 
 def _judge(principal: Principal, lines: Sequence[SaleLine]) -> _Judged:
@@ -118,27 +116,24 @@ def _judge(principal: Principal, lines: Sequence[SaleLine]) -> _Judged:
                 str(line.event_id), "rejected", "unknown_store", "There is no such store."
             )
             continue
-        judged.new.setdefault((store.pk, line.event_id), (place, line, store, _digest(line)))
+        key, digest = (store.pk, line.event_id), _digest(line)
+        if key in judged.new:
+            judged.copies.append((place, key, digest))
+        else:
+            judged.new[key] = (place, line, store, digest)
     return judged
 
 
-def _answer_copies(
-    lines: Sequence[SaleLine], judged: _Judged, principal: Principal
-) -> list[Outcome]:
+def _tell_outcomes(lines: Sequence[SaleLine], judged: _Judged) -> list[Outcome]:
     """The second of two equal ids in a batch is judged by what is stored: what was known, else
     the first of them."""
-    own = {
-        (store.code, key[1]): judged.known.get(key, digest)
-        for key, (_, _, store, digest) in judged.new.items()
-    }
-    answers = []
-    for place, line in enumerate(lines):
-        outcome = judged.outcomes[place]
-        if outcome is None:
-            code = line.store_code or (principal.store.code if principal.store else "")
-            outcome = _compare(line, _digest(line), own[code, line.event_id])
-        answers.append(outcome)
-    return answers
+    outcomes = judged.outcomes
+    for key, (place, line, _, digest) in judged.new.items():
+        outcomes[place] = _compare(line, digest, judged.known.get(key))
+    for place, key, digest in judged.copies:
+        first = judged.new[key][3]
+        outcomes[place] = _compare(lines[place], digest, judged.known.get(key, first))
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
 def _find_stores(principal: Principal, codes: set[str | None]) -> dict[str | None, Store]:
@@ -211,7 +206,7 @@ def _inbox_rows(
     now = clock.now()
     zones = {store.pk: zoneinfo.ZoneInfo(store.timezone) for _, _, store, _ in events}
     rows = []
-    for place, line, store, digest in sorted(events, key=lambda e: (e[2].pk, e[1].event_id)):
+    for place, line, store, digest in sorted(events, key=lambda e: (e[2].pk, e[1].event_id.int)):
         ahead = line.occurred_at > now + CLOCK_AHEAD_MAX
         rows.append((
             store.pk, line.event_id, line.kind, line.sku, line.barcode, line.quantity,
@@ -268,11 +263,13 @@ def _apply(
     with connection.cursor() as cursor:
         _stage(cursor, stores, events_max, keys)
         ledger.post_staged()
-        cursor.execute(statements.PARK.format(row_address=ROW_ADDRESS[connection.vendor]))
-        cursor.execute(statements.CLEAR[connection.vendor])
-        cursor.execute(statements.COUNT_APPLIED)
-        taken, movements, duplicates = (int(n) for n in cursor.fetchone())
+        verdicts = _clear(cursor)
     reach("before_apply_commit")
+    taken, movements, duplicates = (
+        sum(verdicts.values()),
+        verdicts["applied"],
+        verdicts["duplicate"],
+    )
     parked = taken - movements - duplicates
     return Applied(taken, movements, duplicates, parked, last_store_id=stores[-1])
 
@@ -304,6 +301,16 @@ def _stage(cursor: Any, stores: Sequence[int], events_max: int, keys: Sequence[K
     if cursor.fetchone()[0]:
         row_address = ROW_ADDRESS[connection.vendor]
         cursor.execute(statements.RESOLVE_BARCODES.format(row_address=row_address), [policy])
+
+
+def _clear(cursor: Any) -> Counter[str]:
+    """Take what was posted or known out of the inbox and park the rest; counts by verdict."""
+    cursor.execute(statements.COUNT_VERDICTS)
+    verdicts = Counter(dict(cursor.fetchall()))
+    for reason in sorted(verdicts.keys() - {"applied", "duplicate"}):
+        cursor.execute(statements.PARK[connection.vendor], [reason, reason])
+    cursor.execute(statements.CLEAR[connection.vendor])
+    return verdicts
 
 
 def _take(stores: Sequence[int], events_max: int) -> tuple[str, list[Any]]:

@@ -137,48 +137,55 @@ UPDATE stock_posting
                  AS candidates,
                row_number() OVER (PARTITION BY e.store_id, e.event_id
                                   ORDER BY product.retired_at IS NULL DESC, product.id) AS place
-          FROM stock_posting AS p
-          JOIN orders_saleevent AS e ON e.{row_address} = p.inbox_row
+          FROM (SELECT p.store_id, p.event_id,
+                       (SELECT q.barcode FROM orders_saleevent AS q
+                         WHERE q.{row_address} = p.inbox_row) AS barcode
+                  FROM stock_posting AS p WHERE NOT p.posts) AS e
           JOIN catalog_barcode AS barcode ON barcode.comparable = e.barcode
           JOIN catalog_product AS product ON product.id = barcode.product_id
           JOIN stores_store AS store ON store.id = e.store_id
-         WHERE NOT p.posts AND e.barcode <> '') AS c
+         WHERE e.barcode <> '') AS c
      WHERE c.place = 1) AS meant
  WHERE stock_posting.store_id = meant.store_id AND stock_posting.event_id = meant.event_id
 """
 
 COUNT_UNRESOLVED = "SELECT count(*) FROM stock_posting WHERE product_id IS NULL"
 
-PARK = """
-UPDATE orders_saleevent
-   SET status = 'parked', park_reason = p.verdict, next_try_at = NULL
-  FROM stock_posting AS p
- WHERE orders_saleevent.{row_address} = p.inbox_row
-   AND NOT p.posts AND p.verdict <> 'duplicate'
+# What became of the staged rows, counted.
+COUNT_VERDICTS = """
+SELECT CASE WHEN posts THEN 'applied' ELSE verdict END, count(*) FROM stock_posting GROUP BY 1
 """
 
 # Exactly the rows that were read, by where they lie: a row that was committed meanwhile, with an
 # older time of arrival even, is not among them. Addresses hold because a pending row is changed
-# or deleted only by who has its store's lane.
-CLEAR = {
-    "postgresql": """
-DELETE FROM orders_saleevent
- WHERE ctid = ANY(ARRAY(SELECT p.inbox_row FROM stock_posting AS p
-                         WHERE p.posts OR p.verdict = 'duplicate'))
-""",
-    "sqlite": """
-DELETE FROM orders_saleevent
- WHERE rowid IN (SELECT p.inbox_row FROM stock_posting AS p
-                  WHERE p.posts OR p.verdict = 'duplicate')
-""",
+# or deleted only by who has its store's lane. A join would walk through the whole inbox:
+# PostgreSQL knows nothing about a temporary table's rows.
+_LIES_IN = {"postgresql": "ctid = ANY(ARRAY({rows}))", "sqlite": "rowid IN ({rows})"}
+
+PARK = {
+    vendor: f"""
+UPDATE orders_saleevent SET status = 'parked', park_reason = %s, next_try_at = NULL
+ WHERE {
+        lies_in.format(
+            rows="SELECT p.inbox_row FROM stock_posting AS p WHERE NOT p.posts AND p.verdict = %s"
+        )
+    }
+"""
+    for vendor, lies_in in _LIES_IN.items()
 }
 
-COUNT_APPLIED = """
-SELECT count(*),
-       COALESCE(sum(CASE WHEN posts THEN 1 ELSE 0 END), 0),
-       COALESCE(sum(CASE WHEN verdict = 'duplicate' THEN 1 ELSE 0 END), 0)
-  FROM stock_posting
+CLEAR = {
+    vendor: f"""
+DELETE FROM orders_saleevent
+ WHERE {
+        lies_in.format(
+            rows="SELECT p.inbox_row FROM stock_posting AS p"
+            " WHERE p.posts OR p.verdict = 'duplicate'"
+        )
+    }
 """
+    for vendor, lies_in in _LIES_IN.items()
+}
 
 # Parked for a product nobody knew, and the SKU or barcode exists now.
 FREE_KNOWN = """

@@ -235,7 +235,7 @@ def record(entries: Sequence[Entry]) -> list[Recorded]:
 
 def digest_event(*parts: object) -> bytes:
     """16 bytes that tell an event's content from any other: BLAKE2b of its normalised parts."""
-    text = "\x1f".join("" if part is None else str(part) for part in parts)
+    text = "\x1f".join(["" if part is None else str(part) for part in parts])
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 

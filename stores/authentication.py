@@ -5,12 +5,15 @@ import hmac
 import logging
 from typing import Any
 
+from django.db import connection
+from django.utils import timezone as clock
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from stores.models import StoreKey
+from inventory_project.rows import adapt_value
+from stores.models import Store, StoreKey
 from stores.principals import Principal
 
 logger = logging.getLogger(__name__)
@@ -18,6 +21,40 @@ logger = logging.getLogger(__name__)
 SCHEME = "Api-Key"
 KEY_CHARACTERS_MAX = 200
 _NOBODYS_HASH = hashlib.sha256(b"nobody").hexdigest()
+
+
+# Asked by every request. The ORM takes five times as long to write this as the database to answer.
+# The store of a working key is never retired; whatever else is not read is read when asked for.
+_KEY_FIELDS = ("id", "prefix", "secret_sha256", "name", "store_id")
+_STORE_FIELDS = (
+    "id", "code", "name", "address", "timezone", "currency", "negative_stock", "version",
+)  # fmt: skip
+_FIND_WORKING_KEY = f"""
+SELECT {", ".join(f"key.{name}" for name in _KEY_FIELDS)},
+       {", ".join(f"store.{name}" for name in _STORE_FIELDS)}
+  FROM stores_storekey AS key
+  LEFT JOIN stores_store AS store ON store.id = key.store_id
+ WHERE key.prefix = %s
+   AND key.revoked_at IS NULL AND store.retired_at IS NULL
+   AND key.valid_from <= %s AND (key.expires_at IS NULL OR key.expires_at > %s)
+"""
+
+
+def find_working_key(prefix: str) -> StoreKey | None:
+    """The key of this prefix that opens doors now, with its store: not revoked, in its time, of a
+    store that is not retired."""
+    now = adapt_value(connection, clock.now())
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND_WORKING_KEY, [prefix, now, now])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    key = StoreKey.from_db(connection.alias, _KEY_FIELDS, row[: len(_KEY_FIELDS)])
+    values = (*row[len(_KEY_FIELDS) :], None)
+    key.store = values[0] and Store.from_db(
+        connection.alias, (*_STORE_FIELDS, "retired_at"), values
+    )
+    return key
 
 
 def hash_secret(secret: str) -> str:
@@ -48,7 +85,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None
         if not (prefix.isascii() and prefix.isalnum() and secret.isascii()):
             return None
-        key = StoreKey.objects.working().select_related("store").filter(prefix=prefix).first()
+        key = find_working_key(prefix)
         # Compared even when there is no such prefix: the time must not tell which one is real.
         expected = key.secret_sha256 if key else _NOBODYS_HASH
         return key if hmac.compare_digest(hash_secret(secret), expected) and key else None
