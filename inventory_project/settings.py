@@ -220,6 +220,8 @@ else:
     }
 
 # --- the chain ------------------------------------------------------------------------------
+# One shop on one machine has neither worker nor broker: no bell rings, the sweep applies.
+SHOP = env.bool("SHOP", default=False)
 # The words of stores.models.NegativeStock, which cannot be imported before the settings are read.
 NEGATIVE_STOCK_WORDS = ("allow_and_flag", "refuse", "allow")
 

@@ -442,6 +442,9 @@ def _lock_parked(principal: Principal, event_id: uuid.UUID, store: Store | None)
 
 def free_known_products() -> int:
     """Queue again what was parked as `unknown_product` and is known by now; returns how many."""
+    # Asked first: an UPDATE of nothing takes SQLite's write lock all the same, each second.
+    if not SaleEvent.objects.parked().filter(park_reason=ParkReason.UNKNOWN_PRODUCT).exists():
+        return 0
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statements.FREE_KNOWN)
         return int(cursor.rowcount)

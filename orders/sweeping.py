@@ -39,10 +39,14 @@ def sweep_once(last: Swept | None = None) -> Swept:
     """Do one round; `last` is the round before it, None when there was none.
 
     While the oldest event changes from round to round, a worker is busy with the queue and needs
-    no help: on SQLite it would only be kept from the write lock.
+    no help: on SQLite it would only be kept from the write lock. A shop has no worker: there
+    whatever waits is applied at once.
     """
     freed = sales.free_known_products()
     oldest = sales.oldest_due_at()
+    if settings.SHOP and oldest is not None:
+        applied = drain(seconds_max=APPLY_S_MAX, going=_going)
+        return Swept(freed, sales.oldest_due_at(), applied=applied)
     if oldest is None or (last is not None and last.oldest_due_at != oldest):
         return Swept(freed, oldest)
     age = clock.now() - oldest

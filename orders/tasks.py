@@ -50,6 +50,8 @@ def ring_doorbell(*, force: bool = False) -> bool:
     after a failure the bell stays silent for some seconds. `force` rings past the mark.
     """
     global _silent_until
+    if settings.SHOP:
+        return False
     if not force and time.monotonic() < _silent_until:
         return False
     try:

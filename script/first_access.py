@@ -9,17 +9,20 @@ import secrets
 import sys
 from typing import Any
 
+from django.conf import settings
+
 from accounts.models import User
 from catalog.models import Product, Unit
 from inventory_project.fields import QUANTITY_PLACES
 from stock.models import Level
 from stores.authentication import hash_secret
 from stores.models import Store, StoreKey
-from stores.registry import issue_key
+from stores.registry import issue_key, register_store
 
 ADMIN_USER = "admin"
 KEY_NAME = "script/server"
 PLENTY_UNITS = 20
+SHOP_CODE, SHOP_NAME = "SHOP", "My shop"
 
 
 def main() -> None:
@@ -68,6 +71,8 @@ def _ensure_store_key(credential: str) -> tuple[str | None, Store | None]:
     if key and key.store:
         return credential, key.store
     store = Store.objects.active().order_by("code").first()
+    if store is None and settings.SHOP:
+        store = register_store(code=SHOP_CODE, name=SHOP_NAME)
     if store is None:
         return None, None
     return issue_key(name=KEY_NAME, store=store).credential, store

@@ -1,6 +1,7 @@
 """Set the product up on one machine and run it: web, worker and sweep, until Ctrl-C.
 
 Run by script/server. `--postgres` uses PostgreSQL and Valkey/Redis; without it all is embedded.
+`--shop` is one shop on one file: nothing of a chain, no worker, no broker.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ PORT_DEFAULT = 8000
 WEB_PROCESSES = {"sqlite": "1", "postgresql": "2"}
 WEB_THREADS = 4  # a process; blocking: each serves one request at a time
 WORKER_PROCESSES = {"sqlite": "1", "postgresql": "2"}  # SQLite has one writer at a time
+DATABASE_FILES = {"sqlite": "kiryana.sqlite3", "shop": "shop.sqlite3"}
+SHOP_SKU = "TEA-001"  # of the printed lines, in a shop that has no product yet
 READY_SECONDS_MAX = 60.0
 SUPERVISE_SECONDS = 0.2
 RESTARTS_MAX = 5  # in the window; what ends more often will not come right by itself
@@ -71,10 +74,13 @@ class Child:
 
 @dataclass
 class Place:
-    """Where this start of the product lives: its folder, its engine, its environment."""
+    """Where this start of the product lives: its folder, its kind, its environment.
+
+    `kind` is `sqlite` or `postgresql` for a chain, `shop` for one shop.
+    """
 
     local: Path
-    engine: str
+    kind: str
     port: int
     environment: dict[str, str] = field(default_factory=dict)
     owner_environment: dict[str, str] = field(default_factory=dict)
@@ -105,9 +111,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="script/server", description="Set the product up and run it.", allow_abbrev=False
     )
-    parser.add_argument(
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
         "--postgres", action="store_true",
         help="on PostgreSQL and Valkey/Redis: of DATABASE_URL and REDIS_URL, else private ones",
+    )  # fmt: skip
+    kind.add_argument(
+        "--shop", action="store_true",
+        help="one shop on one SQLite file: web and sweep, no worker, no broker",
     )  # fmt: skip
     parser.add_argument("--port", type=int, default=PORT_DEFAULT, help=f"default {PORT_DEFAULT}")
     return parser.parse_args(arguments)
@@ -130,7 +141,8 @@ def run(options: argparse.Namespace) -> NoReturn:
     local.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(only_one(local))
-        place = Place(local, "postgresql" if options.postgres else "sqlite", options.port)
+        kind = "postgresql" if options.postgres else "shop" if options.shop else "sqlite"
+        place = Place(local, kind, options.port)
         set_environment(place, stack)
         set_up(place)
         children = start_children(place, stack)
@@ -159,8 +171,9 @@ def only_one(local: Path) -> Iterator[None]:
 def set_environment(place: Place, stack: ExitStack) -> None:
     """Decide which servers are used and fill in the environment of every command and child."""
     place.environment = {"LOCAL_DIR": str(place.local), "SECRET_KEY": secret_key(place.local)}
-    if place.engine == "sqlite":
-        place.environment["DATABASE_URL"] = f"sqlite:///{place.local / 'kiryana.sqlite3'}"
+    if place.kind in DATABASE_FILES:
+        place.environment["DATABASE_URL"] = f"sqlite:///{place.local / DATABASE_FILES[place.kind]}"
+        place.environment["SHOP"] = str(place.kind == "shop").lower()
         return
     if urlsplit(os.environ.get("DATABASE_URL", "")).scheme not in ("", "postgres", "postgresql"):
         raise SetUpError("DATABASE_URL is not the address of a PostgreSQL database.")
@@ -193,10 +206,12 @@ def shared_buffers() -> str:
 
 
 def set_up(place: Place) -> None:
-    """Bring the tables up to date and load the sample chain into an empty database."""
+    """Bring the tables up to date; load the sample chain into an empty database of a chain."""
     (place.local / "server.json").unlink(missing_ok=True)  # it exists only while it is true
     print("Migrating the database ...", flush=True)
     manage(place, ["migrate", "--verbosity", "0"], place.owner_environment)
+    if place.kind == "shop":
+        return
     print("Loading the sample chain, if the database is empty ...", flush=True)
     manage(place, ["loadsample"], {"DATABASE_STATEMENT_TIMEOUT_MS": SET_UP_STATEMENT_MS})
 
@@ -222,32 +237,39 @@ def child_environment(place: Place) -> dict[str, str]:
 
 
 def start_children(place: Place, stack: ExitStack) -> list[Child]:
-    """Start web, worker and sweep; the stack stops them in the opposite order."""
-    python = sys.executable
-    commands = {
-        "worker": [
-            python, "-m", "celery", "-A", "inventory_project", "worker", "-Q", "inventory_events",
-            "--pool", "prefork", "--concurrency", WORKER_PROCESSES[place.engine],
-            "--loglevel", "INFO", "--without-gossip", "--without-mingle",
-        ],
-        "sweep": [python, "manage.py", "sweep"],
-        "web": [
-            python, "-m", "granian", "--interface", "wsgi",
-            "--host", LOOPBACK, "--port", str(place.port),
-            "--workers", WEB_PROCESSES[place.engine],
-            "--blocking-threads", str(WEB_THREADS),
-            "inventory_project.wsgi:application",
-        ],
-    }  # fmt: skip
+    """Start worker, sweep and web; the stack stops them in the opposite order."""
     logs = place.local / "log"
     logs.mkdir(exist_ok=True)
     children = []
-    for name, command in commands.items():
+    for name, command in commands_of(place).items():
         log = logs / f"{name}.log"
         log.unlink(missing_ok=True)
         children.append(Child(name, command, log, start_process(place, command, log)))
         stack.callback(stop_child, children[-1])
     return children
+
+
+def commands_of(place: Place) -> dict[str, list[str]]:
+    """The product's processes by name, in the order in which they start."""
+    python = sys.executable
+    commands = {
+        "sweep": [python, "manage.py", "sweep"],
+        "web": [
+            python, "-m", "granian", "--interface", "wsgi",
+            "--host", LOOPBACK, "--port", str(place.port),
+            "--workers", WEB_PROCESSES.get(place.kind, "1"),
+            "--blocking-threads", str(WEB_THREADS),
+            "inventory_project.wsgi:application",
+        ],
+    }  # fmt: skip
+    if place.kind == "shop":
+        return commands
+    worker = [
+        python, "-m", "celery", "-A", "inventory_project", "worker", "-Q", "inventory_events",
+        "--pool", "prefork", "--concurrency", WORKER_PROCESSES[place.kind],
+        "--loglevel", "INFO", "--without-gossip", "--without-mingle",
+    ]  # fmt: skip
+    return {"worker": worker} | commands
 
 
 def start_process(place: Place, command: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -280,7 +302,7 @@ def stop_child(child: Child) -> None:
 
 def wait_until_ready(place: Place, children: list[Child]) -> None:
     """Wait until the web process says it is ready. Raises SetUpError."""
-    print("Starting web, worker and sweep ...", flush=True)
+    print("Starting the product ...", flush=True)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by way of a proxy
     deadline = time.monotonic() + READY_SECONDS_MAX
     problem = ""
@@ -339,11 +361,11 @@ def ensure_access(place: Place) -> dict[str, Any]:
         place,
         ["shell", "--verbosity", "0", "-c", code],
         {},
-        json.dumps(known.get(place.engine, {})),
+        json.dumps(known.get(place.kind, {})),
     )
-    known[place.engine] = json.loads(answer)
+    known[place.kind] = json.loads(answer)
     write_private(path, json.dumps(known, indent=1))
-    return dict(known[place.engine])
+    return dict(known[place.kind])
 
 
 def write_server_file(place: Place, access: dict[str, Any], children: list[Child]) -> None:
@@ -358,31 +380,55 @@ def welcome(place: Place, access: dict[str, Any]) -> str:
     """What a person needs to begin."""
     lines = [
         "",
-        f"Kiryana runs on {place.url} ({place.engine})",
+        f"Kiryana runs on {place.url} ({place.kind})",
         f"Back office    {place.url}/admin/   {access['admin_user']} / {access['admin_password']}",
         f"Store key      {access['store_key']}   (store {access['store']})",
         f"All of this is also in {place.local / 'server.json'}; Ctrl-C stops it.",
     ]
     if access["store_key"] and access["sku"]:
-        lines += ["", "Sell one item, then look at the new level:", *curl_lines(place.url, access)]
+        lines += ["", "Sell one item, then look at the new level:"]
+        lines += sell_and_look(place.url, access["store_key"], access["sku"])
+    elif access["store_key"]:
+        lines += ["", "Register an item, receive ten, sell one, then look at the level:"]
+        lines += register_and_receive(place.url, access)
+        lines += sell_and_look(place.url, access["store_key"], SHOP_SKU)
     return "\n".join(lines)
 
 
-def curl_lines(url: str, access: dict[str, Any]) -> list[str]:
+def sell_and_look(url: str, key: str, sku: str) -> list[str]:
     """A sale and the level after it, ready for a shell. The same sale sent twice counts once."""
-    key = shlex.quote(f"Authorization: Api-Key {access['store_key']}")
-    sale = {
+    level = shlex.quote(f"{url}/api/stock/levels/?product={quote(sku, safe='')}")
+    return [
+        curl_post(f"{url}/api/orders/sales/", key, make_line(sku, 1)),
+        f"curl -H {shlex.quote(f'Authorization: Api-Key {key}')} {level}",
+    ]
+
+
+def register_and_receive(url: str, access: dict[str, Any]) -> list[str]:
+    """A product and ten of it, ready for a shell."""
+    product = {"sku": SHOP_SKU, "name": "Black tea 250 g", "price": "480.00"}
+    receipt = make_line(SHOP_SKU, 10) | {"kind": "receipt"}
+    return [
+        curl_post(f"{url}/api/catalog/products/", access["head_office_key"], product),
+        curl_post(f"{url}/api/stock/movements/", access["store_key"], receipt),
+    ]
+
+
+def make_line(sku: str, quantity: int) -> dict[str, Any]:
+    """A line of a sale or a receipt that happens now."""
+    return {
         "event_id": str(uuid.uuid4()),
-        "sku": access["sku"],
-        "quantity": 1,
+        "sku": sku,
+        "quantity": quantity,
         "occurred_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    body = shlex.quote(json.dumps(sale))
-    level = shlex.quote(f"{url}/api/stock/levels/?product={quote(access['sku'], safe='')}")
-    return [
-        f"curl -H {key} -H 'Content-Type: application/json' -d {body} {url}/api/orders/sales/",
-        f"curl -H {key} {level}",
-    ]
+
+
+def curl_post(address: str, key: str, body: dict[str, Any]) -> str:
+    """One line for a shell that sends this."""
+    header = shlex.quote(f"Authorization: Api-Key {key}")
+    sent = shlex.quote(json.dumps(body))
+    return f"curl -H {header} -H 'Content-Type: application/json' -d {sent} {address}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import hmac
 import logging
 from typing import Any
 
-from django.db import connection
+from django.db import connection, models
 from django.utils import timezone as clock
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
@@ -24,11 +24,11 @@ _NOBODYS_HASH = hashlib.sha256(b"nobody").hexdigest()
 
 
 # Asked by every request. The ORM takes five times as long to write this as the database to answer.
-# The store of a working key is never retired; whatever else is not read is read when asked for.
-_KEY_FIELDS = ("id", "prefix", "secret_sha256", "name", "store_id")
-_STORE_FIELDS = (
-    "id", "code", "name", "address", "timezone", "currency", "negative_stock", "version",
-)  # fmt: skip
+# Times are left out, SQLite's cursor gives them as text; a working key's store is not retired.
+_KEY_FIELDS = [
+    f.attname for f in StoreKey._meta.concrete_fields if not isinstance(f, models.DateTimeField)
+]
+_STORE_FIELDS = [f.attname for f in Store._meta.concrete_fields if f.name != "created_at"]
 _FIND_WORKING_KEY = f"""
 SELECT {", ".join(f"key.{name}" for name in _KEY_FIELDS)},
        {", ".join(f"store.{name}" for name in _STORE_FIELDS)}
@@ -49,11 +49,9 @@ def find_working_key(prefix: str) -> StoreKey | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    key = StoreKey.from_db(connection.alias, _KEY_FIELDS, row[: len(_KEY_FIELDS)])
-    values = (*row[len(_KEY_FIELDS) :], None)
-    key.store = values[0] and Store.from_db(
-        connection.alias, (*_STORE_FIELDS, "retired_at"), values
-    )
+    of_key, of_store = row[: len(_KEY_FIELDS)], row[len(_KEY_FIELDS) :]
+    key = StoreKey.from_db(connection.alias, _KEY_FIELDS, of_key)
+    key.store = Store.from_db(connection.alias, _STORE_FIELDS, of_store) if key.store_id else None
     return key
 
 

@@ -25,6 +25,9 @@ from script.server_process import free_port
 pytestmark = pytest.mark.sqlite  # it brings its own databases: once is enough
 
 SECONDS_MAX = 60
+PRINT_STORES = (
+    "from stores.models import Store; print(*Store.objects.values_list('code', flat=True))"
+)
 KEYS = {
     "url", "admin_user", "admin_password", "head_office_key", "store_key", "store", "pids", "env",
 }  # fmt: skip
@@ -232,6 +235,51 @@ def test_killed_launcher_leaves_nothing_running(server):
     server.process.wait()
     wait_for(lambda: processes_with(str(server.local)) == [])
     server.start()
+
+
+@pytest.fixture
+def shop(tmp_path):
+    server = Server(tmp_path, "--shop")
+    server.start()
+    yield server
+    if server.process.poll() is None:
+        server.stop()
+
+
+def test_a_shop_runs_on_one_file_with_neither_worker_nor_broker(shop):
+    assert set(shop.facts["pids"]) == {"web", "sweep"}
+    assert shop.facts["env"]["DATABASE_URL"] == f"sqlite:///{shop.local}/shop.sqlite3"
+    product, received, sold = shop.curl(0), shop.curl(1), shop.curl(2)
+    assert (product["sku"], received["balance_after"]) == ("TEA-001", 10)
+    assert sold["status"] == "accepted"
+    accepted_at = time.monotonic()
+    wait_for(lambda: shop.curl(3)["results"][0]["quantity"] == 9)
+    assert time.monotonic() - accepted_at < 2
+    assert list((shop.local / "broker").rglob("*.msg")) == []
+    stores = shop.manage("shell", "-v", "0", "-c", PRINT_STORES).stdout.split()
+    assert stores == ["SHOP"]  # and no sample chain
+
+
+def test_a_shop_knows_everything_at_its_next_start(shop):
+    shop.curl(0), shop.curl(1)
+    before = shop.facts
+    assert shop.stop() == 0
+    assert processes_with(str(shop.local)) == []
+    shop.start()
+    for fact in ("admin_password", "head_office_key", "store_key", "store"):
+        assert shop.facts[fact] == before[fact]
+    assert shop.level() == 10_000  # the lines it prints sell what is there by now
+
+
+def test_a_shop_is_not_on_postgresql():
+    answer = subprocess.run(
+        [sys.executable, "-m", "script.serve", "--shop", "--postgres"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 2
+    assert "not allowed with argument" in answer.stderr
 
 
 def test_unknown_option_is_refused():

@@ -91,6 +91,14 @@ class TestOneRound:
         assert level_of(lahore, tea) == -3
         assert Movement.objects.get().event_id == event_id
 
+    def test_in_a_shop_it_is_applied_at_once_and_no_bell_rings(self, till, lahore, tea, settings):
+        settings.SHOP = True
+        assert till.post("/api/orders/sales/", sale(quantity=2)).status_code == 202
+        swept = sweep_once()
+        assert swept == Swept(freed=0, oldest_due_at=None, rang=False, applied=1)
+        assert level_of(lahore, tea) == -2
+        assert count_rings() == 0
+
     def test_while_a_worker_gets_on_it_is_not_disturbed(self, till, tea):
         sell(till, seconds_ago=4)
         swept = sweep_once(Swept(freed=0, oldest_due_at=clock.now() - timedelta(seconds=9)))
