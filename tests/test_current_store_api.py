@@ -43,6 +43,6 @@ def test_secret_is_not_told(till):
     assert till.credential.partition(".")[2] not in till.get(CURRENT).content.decode()
 
 
-def test_costs_two_queries(till, django_assert_num_queries):
-    with django_assert_num_queries(2):  # the key with its store, the version
+def test_costs_three_queries(till, django_assert_num_queries):
+    with django_assert_num_queries(3):  # the key with its store, its age, the version
         till.get(CURRENT)
