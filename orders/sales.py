@@ -225,7 +225,7 @@ def _inbox_rows(
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What one transaction did; `last_store_id` is where the next claim starts."""
+    """What one transaction did; the next claim starts behind `last_store_id`, 0 at the end."""
 
     taken: int = 0
     movements: int = 0
@@ -255,7 +255,8 @@ def apply_next(*, after_store_id: int = 0, events_max: int | None = None) -> App
 def _apply(
     *, after_store_id: int = 0, events_max: int = 0, keys: Sequence[Key] | None = None
 ) -> Applied:
-    stores = claim(after_store_id, events_max) if keys is None else _claim_these(keys)
+    stores_max = _count_lanes(events_max)
+    stores = claim(after_store_id, stores_max) if keys is None else _claim_these(keys)
     reach("after_claim")
     if not stores:
         return Applied()
@@ -265,19 +266,19 @@ def _apply(
         ledger.post_staged()
         verdicts = _clear(cursor)
     reach("before_apply_commit")
-    taken, movements, duplicates = (
-        sum(verdicts.values()),
-        verdicts["applied"],
-        verdicts["duplicate"],
-    )
-    parked = taken - movements - duplicates
-    return Applied(taken, movements, duplicates, parked, last_store_id=stores[-1])
+    taken, posted, known = verdicts.total(), verdicts["applied"], verdicts["duplicate"]
+    last_store_id = stores[-1] if len(stores) == stores_max else 0
+    return Applied(taken, posted, known, taken - posted - known, last_store_id)
 
 
-def claim(after_store_id: int, events_max: int) -> list[int]:
+def _count_lanes(events_max: int) -> int:
+    lanes_max = int(settings.SALES_APPLY_STORES_MAX)
+    return min(lanes_max, max(1, events_max // LANE_EVENTS_MIN))
+
+
+def claim(after_store_id: int, stores_max: int) -> list[int]:
     sql = statements.CLAIM.format(lock=statements.LOCK[connection.vendor])
     now = adapt_value(connection, clock.now())
-    stores_max = min(settings.SALES_APPLY_STORES_MAX, max(1, events_max // LANE_EVENTS_MIN))
     with connection.cursor() as cursor:
         cursor.execute(sql, [after_store_id, now, stores_max])
         return [row[0] for row in cursor.fetchall()]
@@ -333,7 +334,7 @@ def _take_these(stores: Sequence[int], keys: Sequence[Key]) -> tuple[str, list[A
 def _peek(after_store_id: int, events_max: int) -> list[Key]:
     """The events the next batch would take; each store's in the order of arrival."""
     with transaction.atomic():
-        stores = claim(after_store_id, events_max)
+        stores = claim(after_store_id, _count_lanes(events_max))
         if not stores:
             return []
         taken, params = _take(stores, events_max)
