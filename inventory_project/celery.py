@@ -9,6 +9,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "inventory_project.settings")
 app = Celery("inventory_project")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 # Else Celery closes the connection after each task, and a new one costs as much as a round.
-# Tasks see to it themselves that the one they find still works (close_old_connections).
 app.conf["CELERY_DB_REUSE_MAX"] = 1_000
 app.autodiscover_tasks()

@@ -6,7 +6,6 @@ import time
 from celery import shared_task
 from django.conf import settings
 from django.core.cache import caches
-from django.db import close_old_connections
 
 from inventory_project.failpoints import reach
 from orders import sales
@@ -33,7 +32,6 @@ def apply_sales() -> int:
     The mark is cleared before draining, never after: a sale committed while we drain rings
     again, and at worst the second ring finds nothing.
     """
-    close_old_connections()
     time.sleep(GATHER_S)
     _clear_mark()
     taken = drain(seconds_max=DRAIN_S_MAX, going=_going)

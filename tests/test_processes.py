@@ -168,6 +168,37 @@ def test_worker_killed_in_the_middle_of_a_backlog(start):
     assert incoherences() == []
 
 
+@pytest.mark.postgresql
+def test_worker_keeps_its_session_and_outlives_its_end(start, lahore, tea):
+    """A database that was started anew: the next task finds a dead connection."""
+    start(*WORKER)
+    apply_one(lahore)
+    session = worker_sessions()
+    assert len(session) == 1
+    apply_one(lahore)
+    assert worker_sessions() == session
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", session)
+    apply_one(lahore)
+    assert worker_sessions() not in ([], session)
+
+
+def apply_one(store):
+    before = Movement.objects.count()
+    accept(store, line())
+    ring_doorbell(force=True)
+    wait_for(lambda: Movement.objects.count() == before + 1)
+
+
+def worker_sessions():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND datname = current_database() ORDER BY pid"
+        )
+        return [pid for (pid,) in cursor.fetchall()]
+
+
 @pytest.mark.parametrize("place", ["after_ledger_row", "before_apply_commit"])
 def test_worker_that_dies_at_a_named_place(start, place):
     expected = make_backlog()
