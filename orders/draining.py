@@ -76,6 +76,10 @@ def drain(*, seconds_max: float, going: Round | None = None) -> int:
         first = going.after_store_id == 0
         fruitless = 0 if applied.taken else fruitless + (2 if first else 1)
         going.after_store_id = applied.last_store_id
+        # So few from all stores were all there was. Whoever came since has rung: going on would
+        # apply sales by twos and threes, and a round costs what fifty of them cost.
+        if first and applied.last_store_id == 0 and applied.taken < LANE_EVENTS_MIN:
+            break
     _tell_left_out(left_out, total)
     return total
 

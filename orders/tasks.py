@@ -18,7 +18,7 @@ RUNG_S_MAX = 2  # a lost message keeps the bell silent no longer than this
 DRAIN_S_MAX = 8
 # A round costs about the same for one event as for fifty: those that come close together go into
 # one, and the workers leave the processor to the tills.
-GATHER_S = 0.02
+GATHER_S = 0.03
 SILENCE_AFTER_FAILURE_S = 5
 
 _silent_until = 0.0
