@@ -2,7 +2,6 @@
 
 import json
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from django import forms
@@ -27,6 +26,7 @@ from stores.backoffice import (
     BackOfficeAdmin,
     PagesWithoutCount,
     PickFilter,
+    RetirableAdmin,
     RetiredFilter,
     find_principal,
     show_money,
@@ -123,67 +123,16 @@ class BarcodeInline(TabularInline):  # type: ignore[misc]
     has_delete_permission = has_change_permission
 
 
-class CatalogueAdmin(BackOfficeAdmin):
-    """What products and categories have in common: retired and restored, never deleted."""
+class CatalogueAdmin(RetirableAdmin):
+    """What products and categories have in common."""
 
     is_written_by_head_office = True
     subject: str
-    actions = ("retire_selected", "restore_selected")
-    actions_row = ("retire", "restore")
-    actions_detail = ("retire", "restore")
-
-    @display(
-        description="State",
-        ordering="retired_at",
-        label={"In use": "success", "Retired": "warning"},
+    retire_sentence = (
+        "Out of the range: no new documents. Sales that were made before still "
+        "count when they arrive, and the history stays. You can restore it."
     )
-    def show_state(self, row: Any) -> str:
-        return "Retired" if row.retired_at else "In use"
-
-    def retire_row(self, row: Any, **by: Any) -> Any:
-        raise NotImplementedError
-
-    def restore_row(self, row: Any, **by: Any) -> Any:
-        raise NotImplementedError
-
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        row = self.get_object(request, object_id)
-        left_out = "_retire" if row is None or row.retired_at else "_restore"
-        found = super().get_actions_detail(request, object_id)
-        return [a for a in found if not a.action_name.endswith(left_out)]
-
-    @action(description="Retire", permissions=["change"], icon="block")
-    def retire(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.decide(
-            request,
-            self.find_or_404(request, object_id),
-            do=partial(self.retire_row, by=find_principal(request)),
-            title="Retire",
-            sentence="Out of the range: no new documents. Sales that were made before still "
-            "count when they arrive, and the history stays. You can restore it.",
-            done="Retired.",
-        )
-
-    @action(description="Restore", permissions=["change"], icon="restart_alt")
-    def restore(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.decide(
-            request,
-            self.find_or_404(request, object_id),
-            do=partial(self.restore_row, by=find_principal(request)),
-            title="Restore",
-            sentence="Back into the range.",
-            done="Restored.",
-        )
-
-    @admin.action(description="Retire the selected", permissions=["change"])
-    def retire_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        do = partial(self.retire_row, by=find_principal(request))
-        self.change_each(request, queryset, do, "Retired.")
-
-    @admin.action(description="Restore the selected", permissions=["change"])
-    def restore_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        do = partial(self.restore_row, by=find_principal(request))
-        self.change_each(request, queryset, do, "Restored.")
+    restore_sentence = "Back into the range."
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """The catalogue keeps its own history, and it names every door's changes."""
@@ -260,11 +209,11 @@ class ProductAdmin(CatalogueAdmin):
             **{name: form.cleaned_data[name] for name in form.changed_data},
         )
 
-    def retire_row(self, row: Product, **by: Any) -> Product:
-        return editing.retire_product(row, **by)
+    def retire_row(self, request: HttpRequest, row: Product) -> Product:
+        return editing.retire_product(row, by=find_principal(request))
 
-    def restore_row(self, row: Product, **by: Any) -> Product:
-        return editing.restore_product(row, **by)
+    def restore_row(self, request: HttpRequest, row: Product) -> Product:
+        return editing.restore_product(row, by=find_principal(request))
 
 
 class CategoryForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -299,11 +248,11 @@ class CategoryAdmin(CatalogueAdmin):
             category = Category.objects.get(pk=obj.pk)
             editing.change_category(category, by=by, name=form.cleaned_data["name"])
 
-    def retire_row(self, row: Category, **by: Any) -> Category:
-        return editing.retire_category(row, **by)
+    def retire_row(self, request: HttpRequest, row: Category) -> Category:
+        return editing.retire_category(row, by=find_principal(request))
 
-    def restore_row(self, row: Category, **by: Any) -> Category:
-        return editing.restore_category(row, **by)
+    def restore_row(self, request: HttpRequest, row: Category) -> Category:
+        return editing.restore_category(row, by=find_principal(request))
 
 
 @admin.register(ProductChange)

@@ -170,10 +170,13 @@ def only_one(local: Path) -> Iterator[None]:
 
 def set_environment(place: Place, stack: ExitStack) -> None:
     """Decide which servers are used and fill in the environment of every command and child."""
-    place.environment = {"LOCAL_DIR": str(place.local), "SECRET_KEY": secret_key(place.local)}
+    place.environment = {
+        "LOCAL_DIR": str(place.local),
+        "SECRET_KEY": secret_key(place.local),
+        "SHOP": str(place.kind == "shop").lower(),
+    }
     if place.kind in DATABASE_FILES:
         place.environment["DATABASE_URL"] = f"sqlite:///{place.local / DATABASE_FILES[place.kind]}"
-        place.environment["SHOP"] = str(place.kind == "shop").lower()
         return
     if urlsplit(os.environ.get("DATABASE_URL", "")).scheme not in ("", "postgres", "postgresql"):
         raise SetUpError("DATABASE_URL is not the address of a PostgreSQL database.")

@@ -5,7 +5,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils import timezone as clock
@@ -17,6 +16,7 @@ from stores.backoffice import (
     NEGATIVE_STOCK_HELP,
     BackOfficeAdmin,
     PickFilter,
+    RetirableAdmin,
     RetiredFilter,
     find_principal,
     taking,
@@ -44,7 +44,7 @@ class StoreForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Store)
-class StoreAdmin(BackOfficeAdmin):
+class StoreAdmin(RetirableAdmin):
     is_written_by_head_office = True
     form = StoreForm
     list_display = ("code", "name", "address", "timezone", "currency", "show_state")
@@ -52,15 +52,17 @@ class StoreAdmin(BackOfficeAdmin):
     list_filter = (RetiredFilter,)
     search_fields = ("code", "name", "address")
     search_help_text = "Search by code, name or address."
-    actions = ("retire_selected", "reopen_selected")
-    actions_row = ("retire", "reopen")
-    actions_detail = ("retire", "reopen")
-
-    @display(
-        description="State", ordering="retired_at", label={"Open": "success", "Retired": "warning"}
+    retire_sentence = (
+        "It takes no new receipts or other documents and its keys are refused. "
+        "Sales that were made before still count when they arrive. You can restore it."
     )
-    def show_state(self, store: Store) -> str:
-        return "Retired" if store.retired_at else "Open"
+    restore_sentence = "It takes new documents again, and its keys that are not revoked work again."
+
+    def retire_row(self, request: HttpRequest, row: Store) -> Store:
+        return registry.retire_store(row)
+
+    def restore_row(self, request: HttpRequest, row: Store) -> Store:
+        return registry.restore_store(row)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("code", "retired_at", "created_at") if obj else ()
@@ -79,43 +81,6 @@ class StoreAdmin(BackOfficeAdmin):
             return
         store = registry.register_store(**form.cleaned_data)
         obj.pk, obj._state.adding = store.pk, False
-
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        store = self.get_object(request, object_id)
-        left_out = "_retire" if store is None or store.retired_at else "_reopen"
-        found = super().get_actions_detail(request, object_id)
-        return [a for a in found if not a.action_name.endswith(left_out)]
-
-    @action(description="Retire", permissions=["change"], icon="block")
-    def retire(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.decide(
-            request,
-            self.find_or_404(request, object_id),
-            do=registry.retire_store,
-            title="Retire",
-            sentence="It takes no new receipts or other documents and its keys are refused. "
-            "Sales that were made before still count when they arrive. You can open it again.",
-            done="Retired.",
-        )
-
-    @action(description="Open again", permissions=["change"], icon="restart_alt")
-    def reopen(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self.decide(
-            request,
-            self.find_or_404(request, object_id),
-            do=registry.reopen_store,
-            title="Open again",
-            sentence="It takes new documents again, and its keys that are not revoked work again.",
-            done="Opened again.",
-        )
-
-    @admin.action(description="Retire the selected stores", permissions=["change"])
-    def retire_selected(self, request: HttpRequest, queryset: QuerySet[Store]) -> None:
-        self.change_each(request, queryset, registry.retire_store, "Retired.")
-
-    @admin.action(description="Open the selected stores again", permissions=["change"])
-    def reopen_selected(self, request: HttpRequest, queryset: QuerySet[Store]) -> None:
-        self.change_each(request, queryset, registry.reopen_store, "Opened again.")
 
 
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -7,9 +7,10 @@ presents. Nothing here is ever deleted; rows are retired, revoked or dismissed.
 import zoneinfo
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -20,6 +21,7 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter
 from unfold.contrib.filters.forms import AutocompleteDropdownForm
+from unfold.decorators import action, display
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
@@ -219,6 +221,68 @@ class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]
             do(row)
             self.log_change(request, row, done)
         self.message_user(request, f"{len(selected)} changed: {done.lower()}", messages.SUCCESS)
+
+
+class RetirableAdmin(BackOfficeAdmin):
+    """Rows that are retired and restored, never deleted; each after a question."""
+
+    retire_sentence: str
+    restore_sentence: str
+    actions = ("retire_selected", "restore_selected")
+    actions_row = ("retire", "restore")
+    actions_detail = ("retire", "restore")
+
+    def retire_row(self, request: HttpRequest, row: Any) -> Any:
+        """Retire by the write module of the row's app."""
+        raise NotImplementedError
+
+    def restore_row(self, request: HttpRequest, row: Any) -> Any:
+        """Restore by the write module of the row's app."""
+        raise NotImplementedError
+
+    @display(
+        description="State",
+        ordering="retired_at",
+        label={"In use": "success", "Retired": "warning"},
+    )
+    def show_state(self, row: Any) -> str:
+        return "Retired" if row.retired_at else "In use"
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        row = self.get_object(request, object_id)
+        left_out = "_retire" if row is None or row.retired_at else "_restore"
+        found = super().get_actions_detail(request, object_id)
+        return [a for a in found if not a.action_name.endswith(left_out)]
+
+    @action(description="Retire", permissions=["change"], icon="block")
+    def retire(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.decide(
+            request,
+            self.find_or_404(request, object_id),
+            do=partial(self.retire_row, request),
+            title="Retire",
+            sentence=self.retire_sentence,
+            done="Retired.",
+        )
+
+    @action(description="Restore", permissions=["change"], icon="restart_alt")
+    def restore(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.decide(
+            request,
+            self.find_or_404(request, object_id),
+            do=partial(self.restore_row, request),
+            title="Restore",
+            sentence=self.restore_sentence,
+            done="Restored.",
+        )
+
+    @admin.action(description="Retire the selected", permissions=["change"])
+    def retire_selected(self, request: HttpRequest, queryset: Any) -> None:
+        self.change_each(request, queryset, partial(self.retire_row, request), "Retired.")
+
+    @admin.action(description="Restore the selected", permissions=["change"])
+    def restore_selected(self, request: HttpRequest, queryset: Any) -> None:
+        self.change_each(request, queryset, partial(self.restore_row, request), "Restored.")
 
 
 class AddressedChangeList(ChangeListWithoutTotal):

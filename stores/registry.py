@@ -70,7 +70,7 @@ def retire_store(store: Store) -> Store:
     return store if store.retired_at else change_store(store, retired_at=clock.now())
 
 
-def reopen_store(store: Store) -> Store:
+def restore_store(store: Store) -> Store:
     """Open a retired store again."""
     return change_store(store, retired_at=None) if store.retired_at else store
 

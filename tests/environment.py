@@ -33,6 +33,7 @@ def _settle() -> None:
     atexit.register(shutil.rmtree, local, ignore_errors=True)
     os.environ["LOCAL_DIR"] = local
     os.environ["LOG_LEVEL"] = "WARNING"
+    os.environ.pop("SHOP", None)
     if url := os.environ.get("DATABASE_URL", ""):
         name = f"test_{os.getppid()}_{WORKER}"
         _make_database(os.environ["DATABASE_OWNER_URL"], name)

@@ -79,7 +79,7 @@ def test_a_store_is_retired_and_opened_again_after_a_question(head, till, lahore
     assert till.get("/api/stores/current/").status_code == 200
     head.post(f"{STORES}{lahore.pk}/retire/")
     assert till.get("/api/stores/current/").status_code == 401
-    head.post(f"{STORES}{lahore.pk}/reopen/")
+    head.post(f"{STORES}{lahore.pk}/restore/")
     assert till.get("/api/stores/current/").status_code == 200
 
 

@@ -70,7 +70,7 @@ def test_expired_key_and_key_not_yet_valid_fail(lahore):
 def test_key_of_a_retired_store_fails_and_works_again_when_it_reopens(till, lahore):
     registry.retire_store(lahore)
     assert till.get("/api/stores/current/").status_code == 401
-    registry.reopen_store(lahore)
+    registry.restore_store(lahore)
     assert till.get("/api/stores/current/").status_code == 200
 
 

@@ -129,7 +129,7 @@ def test_84_key_of_a_retired_store_is_401(till, lahore):
     registry.retire_store(lahore)
     with unchanged():
         is_unknown(till.post("/api/orders/sales/", sale()), "key_refused")
-    registry.reopen_store(lahore)
+    registry.restore_store(lahore)
     assert till.post("/api/orders/sales/", sale()).status_code == 202
 
 
