@@ -165,24 +165,34 @@ def _compare(line: SaleLine, digest: bytes, known: bytes | None) -> Outcome:
 
 
 def _insert_new(principal: Principal, judged: _Judged) -> dict[Key, bytes]:
-    """Insert what is new; returns the digests of what was known already."""
+    """Insert what is new; returns the digests of what was known already.
+
+    The ledger is looked at after the insert: an event that was being applied while its copy
+    came has left the inbox by then, and the copy got in.
+    """
+    keys = list(judged.new)
+    ledger.open_lanes({store_id for store_id, _ in keys})
+    rows = _inbox_rows(principal, list(judged.new.values()))
+    table, params = make_table(connection, "r", statements.INBOX_TYPES, rows)
     with connection.cursor() as cursor:
-        known = _look_up(cursor, "stock_movement", judged.new.keys())
-        fresh = [key for key in judged.new if key not in known]
-        if not fresh:
-            return known
-        ledger.open_lanes({store_id for store_id, _ in fresh})
-        rows = _inbox_rows(principal, [judged.new[key] for key in fresh])
-        table, params = make_table(connection, "r", statements.INBOX_TYPES, rows)
         cursor.execute(
             statements.INSERT.format(columns=statements.INBOX_COLUMNS, rows=table), params
         )
         inserted = {(store_id, read_uuid(event_id)) for store_id, event_id in cursor.fetchall()}
-        left = [key for key in fresh if key not in inserted]
+        known = _look_up(cursor, "stock_movement", keys)
+        _take_back(cursor, inserted & known.keys())
+        left = [key for key in keys if key not in inserted and key not in known]
         known |= _look_up(cursor, "orders_saleevent", left)
         # Applied between the insert that met it and the look at the inbox.
         known |= _look_up(cursor, "stock_movement", [key for key in left if key not in known])
     return known
+
+
+def _take_back(cursor: Any, keys: Iterable[Key]) -> None:
+    rows = sorted(keys)
+    if rows:
+        keyed, params = make_table(connection, "key", statements.KEY_TYPES, rows)
+        cursor.execute(statements.TAKE_BACK.format(keys=keyed), params)
 
 
 def _look_up(cursor: Any, table: str, keys: Iterable[Key]) -> dict[Key, bytes]:

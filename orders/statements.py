@@ -33,9 +33,16 @@ LANE_TYPES = {"store_id": "bigint"}
 # and then inserts nothing.
 INSERT = """
 INSERT INTO orders_saleevent ({columns})
-SELECT {columns} FROM {rows} WHERE true
+SELECT {columns} FROM {rows}
+ WHERE (SELECT known.seq FROM stock_movement AS known
+         WHERE known.store_id = r.store_id AND known.event_id = r.event_id) IS NULL
     ON CONFLICT (store_id, event_id) DO NOTHING
 RETURNING store_id, event_id
+"""
+
+TAKE_BACK = """
+DELETE FROM orders_saleevent
+ WHERE (store_id, event_id) IN (SELECT key.store_id, key.event_id FROM {keys})
 """
 
 # A subquery for each key, here and below, where a join would read simpler: the inbox is empty

@@ -80,7 +80,7 @@ def test_batches_in_opposite_order_wait_for_each_other(lahore):
 
 def test_copy_that_comes_while_the_first_is_applied_counts_once(lahore, tea):
     """The row is deleted but not committed when the copy arrives; the ledger's key has it."""
-    sold, tills = line(units=3), []
+    sold, tills, told = line(units=3), [], []
     accept(lahore, sold)
 
     def arrive():
@@ -97,7 +97,7 @@ def test_copy_that_comes_while_the_first_is_applied_counts_once(lahore, tea):
 
         connection.ensure_connection()
         with connection.execute_wrapper(announce):
-            accept(lahore, sold)
+            told.extend(accept(lahore, sold, line(event_id=sold.event_id), line(units=1)))
         connection.close()
 
     failpoints.armed["before_apply_commit"] = arrive
@@ -106,7 +106,9 @@ def test_copy_that_comes_while_the_first_is_applied_counts_once(lahore, tea):
     finally:
         del failpoints.armed["before_apply_commit"]
     tills[0].join(10)
+    assert told == ["duplicate", "conflict", "accepted"]
+    assert SaleEvent.objects.count() == 1
     apply_all()
-    assert history(lahore) == [(1, "sale", "TEA", -3, -3)]
+    assert history(lahore) == [(1, "sale", "TEA", -3, -3), (2, "sale", "TEA", -1, -4)]
     assert waiting(lahore) == {}
     assert incoherences() == []
