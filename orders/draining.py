@@ -47,7 +47,7 @@ class Round:
 
 
 def drain(*, seconds_max: float, going: Round | None = None) -> int:
-    """Apply until the inbox holds nothing due or the time is over; returns events taken.
+    """Apply what is due until little is left or the time is over; returns events taken.
 
     Goes round the stores, each claim behind the last one, so that a store under steady load
     starves nobody. A store whose rows somebody holds, or which is too slow even alone, is left
@@ -76,8 +76,8 @@ def drain(*, seconds_max: float, going: Round | None = None) -> int:
         first = going.after_store_id == 0
         fruitless = 0 if applied.taken else fruitless + (2 if first else 1)
         going.after_store_id = applied.last_store_id
-        # So few from all stores were all there was. Whoever came since has rung: going on would
-        # apply sales by twos and threes, and a round costs what fifty of them cost.
+        # So few from all stores were all there was. Going on would apply sales by twos and threes,
+        # and a round costs what fifty cost: who came since has rung, or is found by the sweep.
         if first and applied.last_store_id == 0 and applied.taken < LANE_EVENTS_MIN:
             break
     _tell_left_out(left_out, total)

@@ -125,8 +125,14 @@ SELECT e.store_id,
 """
 
 # A code means the one active product that carries it, or the one product at all; more than one
-# is for a person to sort out. A pack's code stands for several units.
+# is for a person to sort out. A pack's code stands for several units. MATERIALIZED: unfolded, the
+# planner expects one row of it and walks through the stage once for each barcode, seconds a batch.
 RESOLVE_BARCODES = """
+WITH e AS MATERIALIZED (
+    SELECT p.store_id, p.event_id,
+           (SELECT q.barcode FROM orders_saleevent AS q
+             WHERE q.{row_address} = p.inbox_row) AS barcode
+      FROM stock_posting AS p WHERE NOT p.posts)
 UPDATE stock_posting
    SET product_id = meant.product_id,
        quantity = stock_posting.quantity * COALESCE(meant.units, 1),
@@ -144,10 +150,7 @@ UPDATE stock_posting
                  AS candidates,
                row_number() OVER (PARTITION BY e.store_id, e.event_id
                                   ORDER BY product.retired_at IS NULL DESC, product.id) AS place
-          FROM (SELECT p.store_id, p.event_id,
-                       (SELECT q.barcode FROM orders_saleevent AS q
-                         WHERE q.{row_address} = p.inbox_row) AS barcode
-                  FROM stock_posting AS p WHERE NOT p.posts) AS e
+          FROM e
           JOIN catalog_barcode AS barcode ON barcode.comparable = e.barcode
           JOIN catalog_product AS product ON product.id = barcode.product_id
           JOIN stores_store AS store ON store.id = e.store_id

@@ -1,4 +1,4 @@
-"""What the sweep does each second, and how one sweeper keeps the others waiting.
+"""What the sweep does each round, and how one sweeper keeps the others waiting.
 
 The worker is woken by a message, and messages get lost. The sweep looks at the inbox itself: it
 rings again when an event waits, and applies it when nobody answers.
@@ -35,14 +35,15 @@ class Swept:
     applied: int = 0
 
 
-def sweep_once(last: Swept | None = None) -> Swept:
-    """Do one round; `last` is the round before it, None when there was none.
+def sweep_once(last: Swept | None = None, *, frees: bool = True) -> Swept:
+    """Do one round; `last` is the round before it, None when there was none. `frees`: also look
+    for parked sales whose product is known by now.
 
     While the oldest event changes from round to round, a worker is busy with the queue and needs
     no help: on SQLite it would only be kept from the write lock. A shop has no worker: there
     whatever waits is applied at once.
     """
-    freed = sales.free_known_products()
+    freed = sales.free_known_products() if frees else 0
     oldest = sales.oldest_due_at()
     if settings.SHOP and oldest is not None:
         applied = drain(seconds_max=APPLY_S_MAX, going=_going)

@@ -2,10 +2,13 @@
 
 import logging
 import time
+from typing import Any
 
 from celery import shared_task
+from celery.signals import task_prerun
 from django.conf import settings
 from django.core.cache import caches
+from django.db import close_old_connections
 
 from inventory_project.failpoints import reach
 from orders import sales
@@ -23,6 +26,13 @@ SILENCE_AFTER_FAILURE_S = 5
 
 _silent_until = 0.0
 _going = Round()
+
+
+@task_prerun.connect
+def drop_dead_connections(**_: Any) -> None:
+    """Begin a task as Django begins a request: a connection that died outside a transaction
+    would stay, and fail each task that finds it."""
+    close_old_connections()
 
 
 @shared_task(name="orders.apply_sales")

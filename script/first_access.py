@@ -71,7 +71,7 @@ def _ensure_store_key(credential: str) -> tuple[str | None, Store | None]:
     if key and key.store:
         return credential, key.store
     store = Store.objects.active().order_by("code").first()
-    if store is None and settings.SHOP:
+    if settings.SHOP and not Store.objects.exists():
         store = register_store(code=SHOP_CODE, name=SHOP_NAME)
     if store is None:
         return None, None

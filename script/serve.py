@@ -388,6 +388,9 @@ def welcome(place: Place, access: dict[str, Any]) -> str:
         f"Store key      {access['store_key']}   (store {access['store']})",
         f"All of this is also in {place.local / 'server.json'}; Ctrl-C stops it.",
     ]
+    if place.kind == "shop":
+        url = shlex.quote(place.environment["DATABASE_URL"])
+        lines.insert(-1, f"For manage.py  export SHOP=true DATABASE_URL={url}")
     if access["store_key"] and access["sku"]:
         lines += ["", "Sell one item, then look at the new level:"]
         lines += sell_and_look(place.url, access["store_key"], access["sku"])
