@@ -1,6 +1,7 @@
 """Bodies: JSON in UTF-8 read strictly, answers written by orjson."""
 
 import json
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import orjson
@@ -33,16 +34,38 @@ class JSONRenderer(BaseRenderer):
         return b"" if data is None else orjson.dumps(data, option=orjson.OPT_UTC_Z)
 
 
+def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise InvalidValue("duplicate_key", "The body says the same key twice in one object.")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidValue("not_a_number", "NaN and Infinity are not JSON.")
+
+
+def make_decoder(*, parse_float: Callable[[str], Any] | None = None) -> json.JSONDecoder:
+    """A strict reader of JSON; `parse_float` is given a number with a point as it was written."""
+    return json.JSONDecoder(
+        object_pairs_hook=_refuse_duplicate_keys,
+        parse_constant=_refuse_constant,
+        parse_float=parse_float,
+    )
+
+
+STRICT = make_decoder()
+
+
 class StrictJSONParser(BaseParser):
     """JSON in UTF-8, of a declared length, without anything a lenient parser takes in silence:
     duplicate keys, NaN, a byte-order mark, floats read as something near."""
 
     media_type = "application/json"
+    decoder = STRICT
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        request = parser_context["request"]
-        _refuse_encodings(request)
-        return parse_json(_read_body(request, stream))
+        return parse_json(read_body(parser_context["request"], stream), self.decoder)
 
 
 def read_sent(request: Request) -> Any:
@@ -72,7 +95,9 @@ def _refuse_encodings(request: Request) -> None:
         )
 
 
-def _read_body(request: Request, stream: Any) -> bytes:
+def read_body(request: Request, stream: Any) -> bytes:
+    """The bytes of a body in UTF-8 of a declared length. Raises LengthRequired, TooMany, 415."""
+    _refuse_encodings(request)
     length = request.META.get("CONTENT_LENGTH") or ""
     if not (length.isascii() and length.isdecimal() and len(length) < 20):
         raise LengthRequired
@@ -87,10 +112,10 @@ def _read_body(request: Request, stream: Any) -> bytes:
     return body
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, decoder: json.JSONDecoder = STRICT) -> Any:
     """Read a JSON document. Raises rest_framework's ParseError with what is wrong with it."""
     try:
-        return _DECODER.decode(body.decode("utf-8"))
+        return decoder.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise exceptions.ParseError("The body is not UTF-8.") from error
     except RecursionError as error:
@@ -99,19 +124,3 @@ def parse_json(body: bytes) -> Any:
         raise exceptions.ParseError(error.detail) from error
     except ValueError as error:
         raise exceptions.ParseError("The body is not valid JSON.") from error
-
-
-def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise InvalidValue("duplicate_key", "The body says the same key twice in one object.")
-    return found
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidValue("not_a_number", "NaN and Infinity are not JSON.")
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_refuse_duplicate_keys, parse_constant=_refuse_constant
-)
