@@ -4,9 +4,11 @@ Every change locks the one CatalogHead row, takes the next version and writes a 
 the same transaction. So versions commit in order, and the feed of changes is complete.
 """
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain, count
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -97,11 +99,12 @@ def clean_units(value: Any) -> int:
 
 @transaction.atomic
 def create_product(
-    *, by: Principal = SYSTEM, sku: str, barcodes: Sequence[Code] = (), **fields: Any
+    *, by: Principal = SYSTEM, sku: str = "", barcodes: Sequence[Code] = (), **fields: Any
 ) -> Product:
     """Make a product and return it; `fields` are name, category (Category or None), unit, price
-    (Decimal), negative_stock, retired_at. Raises SkuTaken."""
-    product = Product(sku=sku, version=take_versions(1), **fields)
+    (Decimal), negative_stock, retired_at. Without an SKU it gets `P<id>`. Raises SkuTaken."""
+    version = take_versions(1)
+    product = Product(sku=sku or str(uuid.uuid4()), version=version, **fields)
     try:
         with transaction.atomic():
             product.save(force_insert=True)
@@ -109,9 +112,21 @@ def create_product(
         if Product.objects.filter(sku=sku).exists():
             raise SkuTaken("Another product has this SKU.", pointer="/sku") from error
         raise
+    if not sku:
+        _name_by_id(product)
     _set_barcodes(product, barcodes)
     _note(by, Action.CREATED, None, product)
     return product
+
+
+def _name_by_id(product: Product) -> None:
+    """Give a product just made the SKU `P<id>`, or `P<id>-2` and so on where that is taken.
+
+    The catalogue's lock is held: nobody else takes the SKU meanwhile, or sees the one before.
+    """
+    skus = chain([f"P{product.pk}"], (f"P{product.pk}-{nth}" for nth in count(2)))
+    product.sku = next(sku for sku in skus if not Product.objects.filter(sku=sku).exists())
+    product.save(update_fields=["sku"])
 
 
 @transaction.atomic
