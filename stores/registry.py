@@ -2,8 +2,10 @@
 
 import secrets
 import string
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, count
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -31,15 +33,17 @@ class IssuedKey:
 
 
 @transaction.atomic
-def register_store(*, code: str, name: str, retired: bool = False, **fields: Any) -> Store:
+def register_store(*, code: str = "", name: str, retired: bool = False, **fields: Any) -> Store:
     """Make a store and return it; `fields` are address, timezone, currency, negative_stock.
+    Without a code it gets `S<id>`.
 
     A chain that moves in brings closed shops along: those are registered `retired`, and the
     events they still send count.
 
     Raises StoreCodeTaken.
     """
-    store = Store(code=code, name=name, retired_at=clock.now() if retired else None, **fields)
+    store = Store(name=name, retired_at=clock.now() if retired else None, **fields)
+    store.code = code or uuid.uuid4().hex
     store.version = _next_version()
     try:
         with transaction.atomic():
@@ -48,7 +52,19 @@ def register_store(*, code: str, name: str, retired: bool = False, **fields: Any
         if Store.objects.filter(code=code).exists():
             raise StoreCodeTaken("Another store has this code.", pointer="/code") from error
         raise
+    if not code:
+        _name_by_id(store)
     return store
+
+
+def _name_by_id(store: Store) -> None:
+    """Give a store just made the code `S<id>`, or `S<id>-2` and so on where that is taken.
+
+    The lock on the list of stores is held: nobody else takes the code meanwhile.
+    """
+    codes = chain([f"S{store.pk}"], (f"S{store.pk}-{nth}" for nth in count(2)))
+    store.code = next(code for code in codes if not Store.objects.filter(code=code).exists())
+    store.save(update_fields=["code"])
 
 
 @transaction.atomic
