@@ -1,6 +1,7 @@
 """Query parameters of the stock lists. A foreign store answers like a missing one."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -87,37 +88,19 @@ class MovementFilter(django_filters.FilterSet):
         store = find_store_of_query(self.request)
         if store is not None:
             self._refuse("recorded_from", "recorded_to", because="only without a store")
-            low, high = self._read_range("from", "to", ZoneInfo(store.timezone))
-            return _between(queryset.filter(store=store), "occurred_at", low, high)
+            low, high = read_range(self.data, "from", "to", ZoneInfo(store.timezone))
+            return between(queryset.filter(store=store), "occurred_at", low, high)
         self._refuse("from", "to", because="only with a store")
-        low, high = self._read_range("recorded_from", "recorded_to", ZoneInfo("UTC"))
+        low, high = read_range(self.data, "recorded_from", "recorded_to", ZoneInfo("UTC"))
         if low is None or high is None or high - low > CHAIN_RANGE_MAX:
             detail = "without a store, give recorded_from and recorded_to, at most 31 days apart"
             raise Invalid([("?recorded_from", "range_needed", detail)])
-        return _between(queryset, "recorded_at", low, high)
+        return between(queryset, "recorded_at", low, high)
 
     def _refuse(self, *names: str, because: str) -> None:
         errors = [(f"?{n}", "not_here", f"is taken {because}") for n in names if self.data.get(n)]
         if errors:
             raise Invalid(errors)
-
-    def _read_range(
-        self, low_name: str, high_name: str, zone: ZoneInfo
-    ) -> tuple[datetime | None, datetime | None]:
-        low, high = self._read_instant(low_name, zone), self._read_instant(high_name, zone)
-        if low is not None and high is not None and low >= high:
-            raise Invalid([(f"?{low_name}", "empty_range", f"must be before {high_name}")])
-        return low, high
-
-    def _read_instant(self, name: str, zone: ZoneInfo) -> datetime | None:
-        """An instant with its offset, or a day, which begins at midnight in that zone."""
-        raw = self.data.get(name)
-        if raw is None:
-            return None
-        try:
-            return parse_day(raw, zone) if _DAY.fullmatch(raw) else parse_instant(raw)
-        except InvalidValue as error:
-            raise Invalid([(f"?{name}", error.code, error.detail)]) from error
 
 
 for _name, _label in (("from", "Happened at or after."), ("to", "Happened before.")):
@@ -133,7 +116,29 @@ def find_store_of_query(request: Any) -> Store | None:
     return principal.get_store(code)
 
 
-def _between(queryset: Any, field: str, low: datetime | None, high: datetime | None) -> Any:
+def read_range(
+    data: Mapping[str, str], low_name: str, high_name: str, zone: ZoneInfo
+) -> tuple[datetime | None, datetime | None]:
+    """The two ends of a half-open range, each None where it is not given. Raises Invalid."""
+    low, high = _read_instant(data, low_name, zone), _read_instant(data, high_name, zone)
+    if low is not None and high is not None and low >= high:
+        raise Invalid([(f"?{low_name}", "empty_range", f"must be before {high_name}")])
+    return low, high
+
+
+def _read_instant(data: Mapping[str, str], name: str, zone: ZoneInfo) -> datetime | None:
+    """An instant with its offset, or a day, which begins at midnight in that zone."""
+    raw = data.get(name)
+    if raw is None:
+        return None
+    try:
+        return parse_day(raw, zone) if _DAY.fullmatch(raw) else parse_instant(raw)
+    except InvalidValue as error:
+        raise Invalid([(f"?{name}", error.code, error.detail)]) from error
+
+
+def between(queryset: Any, field: str, low: datetime | None, high: datetime | None) -> Any:
+    """Keep what lies in the half-open range."""
     if low is not None:
         queryset = queryset.filter(**{f"{field}__gte": low})
     if high is not None:

@@ -140,7 +140,9 @@ class Retired(Conflict):
 def move_by_hand(
     *, store: Store, lines: Sequence[Line], actor_id: int | None, device_id: int | None
 ) -> list[Recorded]:
-    """Receive, return, waste or adjust; all lines or none. Returns one Recorded per line.
+    """Receive, sell, return, waste or adjust at once; all lines or none. Returns one Recorded per
+    line. Whatever the kind, a removal obeys the policy of removals by hand: somebody waits for the
+    answer and can be told that there is not enough.
 
     Raises UnknownProduct, AmbiguousBarcode, Retired, EventConflict, InsufficientStock,
     BalanceOutOfRange; their pointers begin with the number of the line.
