@@ -20,6 +20,7 @@ from django.core.exceptions import (
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import SimpleTemplateResponse
+from django.urls import is_valid_path
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_standardized_errors.formatter import flatten_errors
 from rest_framework import exceptions, serializers
@@ -37,6 +38,8 @@ PROBLEM_ERRORS_MAX = 50
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 ADDRESS_BYTES_MAX = 8_000
 SEARCH_CHARACTERS_MAX = 100
+# Pages for people, who are led to TLS, and probes, which come from inside without it.
+_NOT_THE_API = ("/admin", "/static/", "/health/")
 RETRY_AFTER_S = 2
 # Nothing is wrong with the request: a timeout, a lost or closed connection, and, as an
 # InternalError, a server that only reads since another became the primary.
@@ -296,7 +299,7 @@ class RefuseBeforeReading:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         # Django would read the address in the charset that the Content-Type names.
         request.encoding = "utf-8"
-        if settings.PRODUCTION and request.path.startswith("/api/") and not request.is_secure():
+        if settings.PRODUCTION and _is_api(request) and not request.is_secure():
             detail = "Use https:// here. A key that was sent without it may have been read."
             return problem_response(403, "https_needed", detail)
         if len(request.get_full_path()) > ADDRESS_BYTES_MAX:
@@ -308,14 +311,22 @@ class RefuseBeforeReading:
         if request.path.startswith("/admin/") and "HTTP_AUTHORIZATION" in request.META:
             # The back office is for people; to a device it does not exist.
             return problem_response(404, "not_found", "There is no such thing here.")
-        if request.path.startswith("/api/") and not request.path.endswith("/"):
+        if _lacks_its_slash(request.path_info):
             # Django would redirect, and a till that follows would GET the list where it wanted
             # to POST a sale, and take the 200 for an answer.
             return problem_response(404, "not_found", "Every address here ends with a slash.")
         response: HttpResponseBase = self.get_response(request)
-        if request.path.startswith("/api/") and not response.has_header("Cache-Control"):
+        if _is_api(request) and not response.has_header("Cache-Control"):
             response["Cache-Control"] = "no-store"
         return response
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return not request.path.startswith(_NOT_THE_API)
+
+
+def _lacks_its_slash(path: str) -> bool:
+    return path.startswith("/api/") and not path.endswith("/") and not is_valid_path(path)
 
 
 def answer_bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

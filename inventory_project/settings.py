@@ -38,7 +38,8 @@ if env.bool("BEHIND_TLS_GATEWAY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # Probes come from inside, without TLS. A device that follows a redirect would GET what it wanted
 # to POST, and take the list's 200 for an answer: inventory_project.api refuses it instead.
-SECURE_REDIRECT_EXEMPT = [r"^health/", r"^api/"]
+# Only people's pages are led to https.
+SECURE_REDIRECT_EXEMPT = [r"^(?!admin(/|$)|static/)"]
 
 # --- the house ------------------------------------------------------------------------------
 INSTALLED_APPS = [
