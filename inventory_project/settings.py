@@ -257,6 +257,8 @@ SALES_APPLY_STORES_MAX = _read_count("SALES_APPLY_STORES_MAX", default=256)
 
 # --- the API --------------------------------------------------------------------------------
 BATCH_EVENTS_MAX = 1_000
+# Web pages that may use the addresses of earlier versions, such as https://till.example.org.
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 REQUEST_BYTES_MAX = 1_048_576
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * REQUEST_BYTES_MAX  # forms of the back office: catalogue files
 FILE_UPLOAD_MAX_MEMORY_SIZE = REQUEST_BYTES_MAX

@@ -1,7 +1,7 @@
 """Every address of the product. One prefix a service, so that a gateway can split them."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from catalog import views as catalog
 from inventory_project import health
@@ -56,6 +56,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # what this API is
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(url_name="schema")),
+    # addresses of earlier versions, without a slash at the end
+    path("", include("compat.urls")),
     # operators and head office
     path("health/live", health.answer_live),
     path("health/ready", health.answer_ready),

@@ -9,7 +9,7 @@ from django.apps import apps
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 # Each may import what stands to its left, and nothing else of ours.
-ORDER = ["inventory_project", "accounts", "stores", "catalog", "stock", "orders"]
+ORDER = ["inventory_project", "accounts", "stores", "catalog", "stock", "orders", "compat"]
 PROGRAMS = [*ORDER, "script", "examples", "benchmarks", "tests"]
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "services", "misc"}
 # The one screen with all addresses has to know all doors.

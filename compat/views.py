@@ -1,0 +1,234 @@
+"""The addresses of three earlier versions, as thin doors to what writes today."""
+
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from catalog import editing
+from catalog.models import Product
+from compat import reading
+from compat.door import Door, HeadOfficeOrShop, find_own_store, find_product, find_store
+from compat.moving import add_product, move, order
+from compat.reading import read_fields
+from compat.writing import (
+    describe_first_product,
+    describe_level,
+    describe_movement,
+    describe_product,
+    describe_store,
+    write_number,
+    write_thousandths,
+)
+from inventory_project.bodies import read_sent
+from inventory_project.errors import Invalid
+from inventory_project.paging import read_after, read_limit
+from inventory_project.reading import read_object, refuse_both_or_neither
+from stock.filters import between, read_range
+from stock.models import Level, Movement
+from stores import registry
+from stores.models import Store
+from stores.permissions import ReadsAllHeadOfficeWrites, principal_of
+
+PRODUCT_ADDED = "Product added."
+STORE_ADDED = "Store added."
+STOCK_UPDATED = "Stock updated."
+
+# --- version 1: one shop --------------------------------------------------------------------
+
+
+class FirstAddProduct(Door):
+    permission_classes = [HeadOfficeOrShop]
+
+    def post(self, request: Request) -> Response:
+        fields = read_fields(request, reading.FIRST_PRODUCT)
+        product = add_product(by=principal_of(request), **fields)
+        return Response({"message": PRODUCT_ADDED, "product": describe_first_product(product)})
+
+
+class FirstAddQuantity(Door):
+    def post(self, request: Request, product_id: str) -> Response:
+        balance = _move(request, find_own_store(request), product_id)
+        return Response({"message": STOCK_UPDATED, "quantity": balance})
+
+
+class FirstCurrentStock(Door):
+    def get(self, request: Request, product_id: str) -> Response:
+        store, product = find_own_store(request), find_product(product_id)
+        level = Level.objects.for_store(store).filter(product=product).first()
+        quantity = write_number(level.quantity) if level else 0
+        return Response({"stock": [{"product_id": product.pk, "quantity": quantity}]})
+
+
+# --- version 2: a catalogue and many stores -------------------------------------------------
+
+
+class SecondCreateProduct(Door):
+    permission_classes = [ReadsAllHeadOfficeWrites]
+
+    def post(self, request: Request) -> Response:
+        fields = read_fields(request, reading.SECOND_PRODUCT)
+        product = editing.create_product(by=principal_of(request), **fields)
+        return Response({"message": PRODUCT_ADDED, "product": describe_product(product)})
+
+
+class SecondProducts(Door):
+    def get(self, request: Request) -> Response:
+        return Response({"status": "success", "data": {"products": _list_products()}})
+
+
+class SecondAddStore(Door):
+    permission_classes = [ReadsAllHeadOfficeWrites]
+
+    def post(self, request: Request) -> Response:
+        store = registry.register_store(**read_fields(request, reading.SECOND_STORE))
+        return Response({"message": STORE_ADDED, "store": describe_store(store)})
+
+
+class SecondStores(Door):
+    def get(self, request: Request) -> Response:
+        return Response({"stores": _list_stores(request)})
+
+
+class SecondStockOfStore(Door):
+    def get(self, request: Request, store_id: str) -> Response:
+        store = find_store(principal_of(request), store_id)
+        levels = Level.objects.for_store(store).order_by("product_id")
+        return Response({"result": [describe_level(level) for level in levels]})
+
+
+class MoveStock(Door):
+    """Of version 2, and under another address of version 3."""
+
+    def put(self, request: Request, store_id: str, product_id: str) -> Response:
+        balance = _move(request, find_store(principal_of(request), store_id), product_id)
+        return Response({"result": {"message": STOCK_UPDATED, "newQuantity": balance}})
+
+
+class SecondHistory(Door):
+    """One store's movements. Asked by GET, or by POST with the filters in the body."""
+
+    parameters = {"storeId", "from", "to", "after", "limit"}
+
+    def get(self, request: Request) -> Response:
+        return self._answer(request, _read_filters(request))
+
+    def post(self, request: Request) -> Response:
+        return self._answer(request, _read_filters(request) | _read_sent_filters(request))
+
+    def _answer(self, request: Request, filters: dict[str, Any]) -> Response:
+        store = _find_store_of(request, filters)
+        low, high = read_range(filters, "from", "to", ZoneInfo(store.timezone))
+        limit = read_limit(request)
+        movements = Movement.objects.for_store(store).after(read_after(request))
+        rows = list(between(movements, "occurred_at", low, high)[: limit + 1])
+        response = Response([describe_movement(movement) for movement in rows[:limit]])
+        if len(rows) > limit:
+            query = urlencode(filters | {"limit": limit, "after": rows[limit - 1].seq})
+            response["Link"] = f'<{request.path}?{query}>; rel="next"'
+        return response
+
+
+# --- version 3: services, and sales by a queue ----------------------------------------------
+
+
+class ThirdAddProduct(Door):
+    permission_classes = [ReadsAllHeadOfficeWrites]
+
+    def post(self, request: Request) -> Response:
+        fields = read_fields(request, reading.THIRD_PRODUCT)
+        product = editing.create_product(
+            by=principal_of(request), name=fields["productName"], price=fields["productPrice"]
+        )
+        return _succeed(PRODUCT_ADDED, product=describe_product(product))
+
+
+class ThirdProducts(Door):
+    def get(self, request: Request) -> Response:
+        return _succeed("All products.", products=_list_products())
+
+
+class ThirdAddStore(Door):
+    permission_classes = [ReadsAllHeadOfficeWrites]
+
+    def post(self, request: Request) -> Response:
+        fields = read_fields(request, reading.THIRD_STORE)
+        refuse_both_or_neither(fields, "storeAddres", "storeAddress")
+        address = fields.get("storeAddres", fields.get("storeAddress"))
+        store = registry.register_store(name=fields["storeName"], address=address)
+        return _succeed(STORE_ADDED, store=describe_store(store))
+
+
+class ThirdStores(Door):
+    def get(self, request: Request) -> Response:
+        return _succeed("All stores.", stores=_list_stores(request))
+
+
+class ThirdOrder(Door):
+    """Answered when it is on disk; a worker counts it."""
+
+    def post(self, request: Request, product_id: str) -> Response:
+        product, principal = find_product(product_id), principal_of(request)
+        fields = read_fields(request, reading.ORDER)
+        store = find_store(principal, fields.pop("storeId"))
+        event_id = order(principal=principal, store=store, product=product, **fields)
+        return Response(
+            {"message": "success", "data": {"event_id": str(event_id), "status": "accepted"}}
+        )
+
+
+# --- what they share ------------------------------------------------------------------------
+
+
+def _move(request: Request, store: Store, product_id: str) -> Any:
+    product = find_product(product_id)
+    fields = read_fields(request, reading.MOVEMENT)
+    principal = principal_of(request)
+    return write_thousandths(move(principal=principal, store=store, product=product, **fields))
+
+
+def _list_products() -> list[dict[str, Any]]:
+    return [describe_product(product) for product in Product.objects.order_by("pk")]
+
+
+def _list_stores(request: Request) -> list[dict[str, Any]]:
+    stores = Store.objects.visible_to(principal_of(request)).order_by("pk")
+    return [describe_store(store) for store in stores]
+
+
+def _succeed(message: str, **facts: Any) -> Response:
+    return Response({"success": True, "message": message, **facts})
+
+
+def _read_filters(request: Request) -> dict[str, Any]:
+    given = request.query_params
+    return {name: given[name] for name in reading.HISTORY if name in given}
+
+
+def _read_sent_filters(request: Request) -> dict[str, Any]:
+    """The filters of a body, which may be missing; none may stand in the address as well."""
+    if not _has_body(request):
+        return {}
+    fields = read_object(read_sent(request), reading.HISTORY, frozenset())
+    twice = sorted(fields.keys() & request.query_params.keys())
+    if twice:
+        detail = "is given in the address and in the body"
+        raise Invalid([(f"/{name}", "given_twice", detail) for name in twice])
+    return fields
+
+
+def _has_body(request: Request) -> bool:
+    # Chunks have no length; `read_sent` refuses them instead of passing over the filters in them.
+    length = request.META.get("CONTENT_LENGTH", "")
+    return length not in ("", "0") or "HTTP_TRANSFER_ENCODING" in request.META
+
+
+def _find_store_of(request: Request, filters: dict[str, Any]) -> Store:
+    principal = principal_of(request)
+    if "storeId" in filters:
+        return find_store(principal, filters["storeId"])
+    if principal.store is None:
+        raise Invalid([("?storeId", "required", "head-office keys say which store")])
+    return principal.store
