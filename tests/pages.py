@@ -13,6 +13,7 @@ from tests.web import CHECKOUT, running_web
 
 FENCED = re.compile(r"^```(sh|http|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+SKU_OF_ID = re.compile(r"\bP(\d+)\b")
 END = "--- end of block ---"
 
 # What differs from run to run. An instant must look like one; a name may be another one, but the
@@ -121,4 +122,6 @@ def _is_same(place, shown, real, names):
         return names.get((kind, shown)) == real
     if place.rpartition("/")[2] in VARYING_INSTANTS and isinstance(shown, str):
         return isinstance(real, str) and bool(INSTANT.fullmatch(shown) and INSTANT.fullmatch(real))
+    if isinstance(shown, str):
+        shown = SKU_OF_ID.sub(lambda m: f"P{names.get(('product', int(m[1])), m[1])}", shown)
     return shown == real and type(shown) is type(real)
