@@ -20,6 +20,7 @@ from inventory_project.api import refuse_unknown_parameters
 from inventory_project.bodies import read_sent
 from inventory_project.errors import InvalidValue, NotFound
 from inventory_project.fields import clean_sku
+from inventory_project.limits import describe, find_limit
 from inventory_project.paging import KeysetPagination, read_after, read_limit
 from stores.permissions import ReadsAllHeadOfficeWrites, principal_of
 from stores.serializers import StoreSerializer
@@ -178,6 +179,15 @@ class CurrentStoreView(APIView):
                 "server_time": serializers.DateTimeField(),
                 "batch_events_max": serializers.IntegerField(),
                 "request_bytes_max": serializers.IntegerField(),
+                "limit": inline_serializer(
+                    "CurrentLimit",
+                    {
+                        "kind": serializers.CharField(),
+                        "units": serializers.IntegerField(),
+                        "seconds": serializers.IntegerField(),
+                        "events_a_unit": serializers.IntegerField(),
+                    },
+                ),
                 "catalog_version": serializers.IntegerField(),
             },
         ),
@@ -193,6 +203,7 @@ class CurrentStoreView(APIView):
                 "server_time": clock.now(),
                 "batch_events_max": settings.BATCH_EVENTS_MAX,
                 "request_bytes_max": settings.REQUEST_BYTES_MAX,
+                "limit": describe(find_limit(request, self)),
                 "catalog_version": editing.current_version(),
             }
         )

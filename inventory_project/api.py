@@ -29,7 +29,8 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from inventory_project.bodies import JSONRenderer
-from inventory_project.errors import DomainError, Invalid, InvalidValue
+from inventory_project.errors import DomainError, Invalid, InvalidValue, TryLater
+from inventory_project.limits import charge_refusal
 from inventory_project.reading import shorten_name
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,6 @@ ADDRESS_BYTES_MAX = 8_000
 SEARCH_CHARACTERS_MAX = 100
 # Pages for people, who are led to TLS, and probes, which come from inside without it.
 _NOT_THE_API = ("/admin", "/static/", "/health/")
-RETRY_AFTER_S = 2
 # Nothing is wrong with the request: a timeout, a lost or closed connection, and, as an
 # InternalError, a server that only reads since another became the primary.
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
@@ -104,7 +104,7 @@ def problem_response(status: int, code: str, detail: str) -> HttpResponse:
 
 def answer_problem(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: every refusal as problem+json, anything else as it was."""
-    problem, headers = _describe(error)
+    problem, headers = _describe(charge_refusal(error, context["request"], context["view"]))
     if problem is None:
         return None
     set_rollback()
@@ -140,7 +140,7 @@ def _describe_domain(error: DomainError) -> tuple[dict[str, Any], dict[str, str]
         errors = error.errors
     elif error.pointer:
         errors = [(error.pointer, error.code, error.detail)]
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else {}
+    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     return (
         make_problem(
             error.status, error.code, error.detail, title=error.title, errors=errors, **error.facts
@@ -154,7 +154,7 @@ def _describe_busy(error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
     # caller, the same request with the same ids is safe.
     logger.warning("Database not available: %s", error)
     problem = make_problem(503, "busy", "The database is busy. Send the same request again.")
-    return problem, {"Retry-After": str(RETRY_AFTER_S)}
+    return problem, {"Retry-After": str(TryLater.retry_after_s)}
 
 
 def _describe_validation(error: exceptions.ValidationError) -> dict[str, Any]:

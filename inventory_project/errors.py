@@ -22,6 +22,8 @@ class DomainError(Exception):
     status: ClassVar[int] = 400
     code: ClassVar[str] = "invalid"
     title: ClassVar[str] = "Invalid request"
+    # Of what will pass later: in how many seconds.
+    retry_after_s: int | None = None
 
     def __init__(self, detail: str, *, pointer: str = "", **facts: Any) -> None:
         super().__init__(detail)
@@ -71,3 +73,18 @@ class TryLater(DomainError):
     status = 503
     code = "busy"
     title = "Busy, try again"
+    retry_after_s = 2
+
+
+class RateLimited(DomainError):
+    """The caller took all units of its limit: the same request will work after a while."""
+
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests"
+
+    def __init__(self, units: int, retry_after_s: int) -> None:
+        super().__init__(
+            f"At most {units} units a minute. Wait {retry_after_s} s, then send the same again."
+        )
+        self.retry_after_s = retry_after_s

@@ -33,8 +33,10 @@ CSRF_COOKIE_SECURE = PRODUCTION
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
 SECURE_HSTS_PRELOAD = PRODUCTION
-# A gateway that ends TLS says so in this header; trusted only when the operator names it.
-if env.bool("BEHIND_TLS_GATEWAY", default=False):
+# A gateway that ends TLS says so in this header; trusted only when the operator names it. So is
+# X-Forwarded-For then, whose last address must be one that the gateway itself has written.
+BEHIND_TLS_GATEWAY = env.bool("BEHIND_TLS_GATEWAY", default=False)
+if BEHIND_TLS_GATEWAY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 # Probes come from inside, without TLS. A device that follows a redirect would GET what it wanted
 # to POST, and take the list's 200 for an answer: inventory_project.api refuses it instead.
@@ -56,6 +58,7 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "django_ratelimit",
     "accounts",
     "stores",
     "catalog",
@@ -66,6 +69,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "inventory_project.api.RefuseBeforeReading",
+    "inventory_project.limits.TellLimits",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -168,6 +172,12 @@ CACHES: dict[str, dict[str, Any]] = {
         "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
         "LOCATION": str(LOCAL_DIR / "doorbell"),
     },
+    # Tries to log in, see log_in.py.
+    "log_in": {
+        "BACKEND": "inventory_project.log_in.CountingFileCache",
+        "LOCATION": str(LOCAL_DIR / "log_in"),
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    },
 }
 if REDIS_URL:
     for _alias in CACHES:
@@ -180,6 +190,10 @@ if REDIS_URL:
                 "socket_connect_timeout": REDIS_TIMEOUT_S,
             },
         }
+
+RATELIMIT_USE_CACHE = "log_in"
+# "Not officially supported": both of ours count atomically, tests/test_log_in_limit.py shows it.
+SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]
 
 # --- Celery: a doorbell, never a store of anything --------------------------------------------
 INVENTORY_EVENTS_QUEUE = "inventory_events"
@@ -262,6 +276,17 @@ CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 REQUEST_BYTES_MAX = 1_048_576
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * REQUEST_BYTES_MAX  # forms of the back office: catalogue files
 FILE_UPLOAD_MAX_MEMORY_SIZE = REQUEST_BYTES_MAX
+# Units that one caller may take in any 60 seconds, see limits.py. A request is 1 unit; a batch is 1
+# for each 50 events begun: a till's key may tell 30,000 sales a minute, in batches.
+LIMITS_A_MINUTE = {
+    "device": _read_count("LIMIT_DEVICE", default=600),
+    "head_office": _read_count("LIMIT_HEAD_OFFICE", default=60_000),
+    "staff": _read_count("LIMIT_STAFF", default=600),  # a person's browser at the API
+    "earlier": _read_count("LIMIT_EARLIER", default=100),  # requests at the earlier endpoints
+    "anonymous": _read_count("LIMIT_ANONYMOUS", default=60),  # by address; also for refused keys
+}
+LIMIT_EVENTS_A_UNIT = 50
+LIMIT_LOG_IN = _read_count("LIMIT_LOG_IN", default=5)  # of one account from one address
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "stores.authentication.ApiKeyAuthentication",
@@ -269,6 +294,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["stores.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["inventory_project.bodies.JSONRenderer"],
+    "DEFAULT_THROTTLE_CLASSES": ["inventory_project.limits.CredentialThrottle"],
     "DEFAULT_PARSER_CLASSES": ["inventory_project.bodies.StrictJSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["inventory_project.api.StrictFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "inventory_project.paging.KeysetPagination",

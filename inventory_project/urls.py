@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from catalog import views as catalog
 from inventory_project import health
 from inventory_project.documentation import DocsView, SchemaView
+from inventory_project.log_in import guard_log_in
 from orders import views as orders
 from stock import views as stock
 from stores import views as stores
@@ -61,6 +62,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # operators and head office
     path("health/live", health.answer_live),
     path("health/ready", health.answer_ready),
+    path("admin/login/", guard_log_in(admin.site.login)),
     path("admin/", admin.site.urls),
 ]
 

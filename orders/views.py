@@ -19,6 +19,7 @@ from inventory_project.bodies import read_sent
 from inventory_project.errors import Conflict, Invalid, InvalidValue, NotFound
 from inventory_project.failpoints import reach
 from inventory_project.fields import parse_event_id
+from inventory_project.limits import charge_batch
 from inventory_project.paging import KeysetPagination
 from orders import sales
 from orders.models import SaleEvent
@@ -89,6 +90,7 @@ class SaleListView(generics.GenericAPIView[Any]):
         refuse_unknown_parameters(request, set())
         principal = principal_of(request)
         sent = read_sent(request)
+        charge_batch(request, sent, "events")
         events = read_batch(sent)
         if events is None:
             return self._accept_one(principal, sent)

@@ -16,6 +16,7 @@ from inventory_project.api import refuse_unknown_parameters
 from inventory_project.bodies import read_sent
 from inventory_project.errors import DomainError, Invalid
 from inventory_project.fields import format_quantity
+from inventory_project.limits import charge_batch
 from inventory_project.paging import KeysetPagination, read_after, read_limit
 from stock import ledger
 from stock.filters import LevelFilter, MovementFilter, find_store_of_query
@@ -90,7 +91,9 @@ class MovementListView(generics.GenericAPIView[Movement]):
     )
     def post(self, request: Request) -> Response:
         refuse_unknown_parameters(request, set())
-        lines, code, is_batch = parse_lines(read_sent(request))
+        sent = read_sent(request)
+        charge_batch(request, sent, "movements")
+        lines, code, is_batch = parse_lines(sent)
         principal = principal_of(request)
         store = _need_store(principal.store if code is None else principal.get_store(code))
         try:

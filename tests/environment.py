@@ -34,6 +34,9 @@ def _settle() -> None:
     os.environ["LOCAL_DIR"] = local
     os.environ["LOG_LEVEL"] = "WARNING"
     os.environ.pop("SHOP", None)
+    # Out of reach of every test that is not about limits; children inherit it.
+    for name in ("DEVICE", "HEAD_OFFICE", "STAFF", "EARLIER", "ANONYMOUS", "LOG_IN"):
+        os.environ[f"LIMIT_{name}"] = "1000000"
     if url := os.environ.get("DATABASE_URL", ""):
         name = f"test_{os.getppid()}_{WORKER}"
         _make_database(os.environ["DATABASE_OWNER_URL"], name)

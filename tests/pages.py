@@ -27,10 +27,11 @@ VARYING_NAMES = [
 ]
 
 
-def check_page(page: Path, folder: Path) -> int:
-    """Run all of a page on a server of its own; returns how many commands it has."""
+def check_page(page: Path, folder: Path, **environment: str) -> int:
+    """Run all of a page on a server of its own with these settings; returns how many commands it
+    has."""
     blocks, names = list(read_page(page)), {}
-    with running_web() as url:
+    with running_web(**environment) as url:
         shell = Shell(folder, url)
         try:
             for block, shown in blocks:

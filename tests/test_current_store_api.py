@@ -22,6 +22,7 @@ def test_till_learns_who_it_is(till, lahore, tea):
         "head_office": False,
         "batch_events_max": 1_000,
         "request_bytes_max": 1_048_576,
+        "limit": {"kind": "device", "units": 1_000_000, "seconds": 60, "events_a_unit": 50},
         "catalog_version": 1,
     }
 
@@ -29,6 +30,7 @@ def test_till_learns_who_it_is(till, lahore, tea):
 def test_head_office_has_no_store(head_office):
     told = head_office.get(CURRENT).body
     assert (told["store"], told["head_office"], told["catalog_version"]) == (None, True, 0)
+    assert told["limit"]["kind"] == "head_office"
 
 
 def test_catalogue_version_is_where_to_follow_from(till):

@@ -1,0 +1,163 @@
+"""Limits of the API: who pays, how much, and how it is told.
+
+Every credential has its own window (windows.py): a key, a person signed in, and only who has
+neither is known by the address. A request is 1 unit; a batch is 1 for each 50 events begun,
+whose rest is taken when it has been read and before anything is stored. A batch never costs more
+than the whole limit, else it could never pass.
+
+`RateLimit-Policy` and `RateLimit` are those of draft-ietf-httpapi-ratelimit-headers-11; `t` is
+when the first units come back (above windows.EXACT_UNITS_MAX: when this minute ends).
+
+A view with `limit_kind = "earlier"` has a window of its own, beside the credential's.
+"""
+
+import ipaddress
+import math
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from inventory_project.errors import RateLimited
+from inventory_project.windows import WINDOW_S, Limit, Standing, take
+
+# Raised before rest_framework comes to its throttles, so that nothing was taken yet.
+_REFUSED_AT_THE_DOOR = (
+    exceptions.NotAuthenticated,
+    exceptions.AuthenticationFailed,
+    exceptions.PermissionDenied,
+    PermissionDenied,
+)
+
+
+class CredentialThrottle(BaseThrottle):
+    """rest_framework's hook and nothing more: its own counting lets more through than it says."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        _take(request, find_limit(request, view), 1)
+        return True
+
+
+def charge_batch(request: Request, sent: Any, name: str) -> None:
+    """Take what the batch under this name costs beyond the request itself. Raises RateLimited."""
+    rows = sent.get(name) if isinstance(sent, dict) else None
+    standing = standing_of(request._request)
+    if not isinstance(rows, list) or standing is None:
+        return
+    cost = cost_of_batch(len(rows), standing.limit)
+    if cost > 1:
+        _take(request, standing.limit, cost - 1, wait_for=cost)
+
+
+def cost_of_batch(count: int, limit: Limit) -> int:
+    count = min(count, settings.BATCH_EVENTS_MAX)  # more is refused, whatever it is
+    return min(math.ceil(count / settings.LIMIT_EVENTS_A_UNIT), limit.units)
+
+
+def charge_refusal(error: Exception, request: Request, view: Any) -> Exception:
+    """What to answer for this error: itself, or RateLimited for who is refused too often."""
+    if not isinstance(error, _REFUSED_AT_THE_DOOR) or standing_of(request._request):
+        return error
+    try:
+        _take(request, find_limit(request, view), 1)
+    except RateLimited as limited:
+        return limited
+    return error
+
+
+def find_limit(request: Request, view: Any) -> Limit:
+    """The caller's limit at this view."""
+    kind, who = _identify(request)
+    kind = getattr(view, "limit_kind", kind)
+    return Limit(kind, settings.LIMITS_A_MINUTE[kind], who)
+
+
+def describe(limit: Limit) -> dict[str, Any]:
+    """The limit as the caller is told it."""
+    return {
+        "kind": limit.kind,
+        "units": limit.units,
+        "seconds": WINDOW_S,
+        "events_a_unit": settings.LIMIT_EVENTS_A_UNIT,
+    }
+
+
+def _take(request: Request, limit: Limit, cost: int, *, wait_for: int = 0) -> None:
+    standing = take(limit, cost, wait_for=wait_for)
+    request._request.limit_standing = standing  # type: ignore[attr-defined]
+    if not standing.allowed:
+        raise RateLimited(limit.units, round_up_wait(standing))
+
+
+def round_up_wait(standing: Standing) -> int:
+    """Whole seconds, never 0: who comes back at once is refused again."""
+    return max(1, math.ceil(standing.wait_s))
+
+
+def standing_of(request: HttpRequest) -> Standing | None:
+    standing: Standing | None = getattr(request, "limit_standing", None)
+    return standing
+
+
+# --- who asks -------------------------------------------------------------------------------
+
+
+def _identify(request: Request) -> tuple[str, str]:
+    # Not `request.user`: after a refusal that would look the key up again.
+    principal = getattr(request, "_user", None)
+    key, user = getattr(principal, "key", None), getattr(principal, "user", None)
+    if key is not None:
+        kind = "head_office" if principal.store is None else "device"  # type: ignore[union-attr]
+        return kind, f"key:{key.prefix}"
+    if user is not None:
+        return "staff", f"user:{user.pk}"
+    return "anonymous", f"address:{read_address(request._request)}"
+
+
+def read_address(request: HttpRequest) -> str:
+    """Where a request comes from: the peer, or the one that the gateway saw.
+
+    Anybody can write X-Forwarded-For, so without BEHIND_TLS_GATEWAY it is not read, and with it
+    only what stands last, which the gateway itself has added. Of IPv6 the network: one caller
+    has 2^64 addresses.
+    """
+    candidates = [request.META.get("REMOTE_ADDR", "")]
+    if settings.BEHIND_TLS_GATEWAY:
+        candidates.insert(0, request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2])
+    return next(filter(None, map(_read_network, candidates)), "unknown")
+
+
+def _read_network(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address), 64), strict=False))
+
+
+# --- how it is told -------------------------------------------------------------------------
+
+
+class TellLimits:
+    """Middleware: writes where the caller stands into every answer that took units."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = self.get_response(request)
+        standing = standing_of(request)
+        if standing is not None:
+            limit = standing.limit
+            response["RateLimit-Policy"] = f'"{limit.kind}";q={limit.units};w={WINDOW_S}'
+            wait = round_up_wait(standing)
+            response["RateLimit"] = f'"{limit.kind}";r={standing.remaining};t={wait}'
+        return response
