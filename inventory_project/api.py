@@ -104,7 +104,7 @@ def problem_response(status: int, code: str, detail: str) -> HttpResponse:
 
 def answer_problem(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: every refusal as problem+json, anything else as it was."""
-    problem, headers = _describe(charge_refusal(error, context["request"], context["view"]))
+    problem, headers = _describe(charge_refusal(error, context["request"], context.get("view")))
     if problem is None:
         return None
     set_rollback()
