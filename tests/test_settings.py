@@ -1,5 +1,6 @@
 """A setting that makes no sense stops the start with a sentence, not the first sale."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from stores.models import NegativeStock
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NAMES = ("NEGATIVE_STOCK_OF_SALES", "NEGATIVE_STOCK_OF_REMOVALS",
-         "SALES_APPLY_EVENTS_MAX", "SALES_APPLY_STORES_MAX")  # fmt: skip
+         "SALES_APPLY_EVENTS_MAX", "SALES_APPLY_STORES_MAX", "LIMIT_LOG_IN")  # fmt: skip
 
 pytestmark = pytest.mark.sqlite  # the settings are read before any database
 
@@ -53,9 +54,21 @@ def test_number_that_takes_nothing_is_refused(tmp_path, variable, number):
 
 
 def test_what_makes_sense_is_taken(tmp_path):
-    assert start(tmp_path)[:2] == (0, ["allow_and_flag", "refuse", "1000", "256"])
-    values = ["refuse", "allow", "1", "7"]
+    assert start(tmp_path)[:2] == (0, ["allow_and_flag", "refuse", "1000", "256", "5"])
+    values = ["refuse", "allow", "1", "7", "9"]
     assert start(tmp_path, **dict(zip(NAMES, values, strict=True)))[:2] == (0, values)
+
+
+def test_limits_of_the_api(tmp_path):
+    command = "from inventory_project import settings as s; print(s.LIMITS_A_MINUTE)"
+    environment = {"PATH": os.environ["PATH"], "LOCAL_DIR": str(tmp_path), "LIMIT_DEVICE": "7"}
+    told = subprocess.run(
+        [sys.executable, "-c", command],
+        cwd=CHECKOUT, env=environment, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert ast.literal_eval(told) == {
+        "device": 7, "head_office": 60_000, "staff": 600, "earlier": 100, "anonymous": 60,
+    }  # fmt: skip
 
 
 def test_words_are_those_of_the_model():
