@@ -165,6 +165,8 @@ else:
 # --- Redis, or nothing ----------------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
 REDIS_TIMEOUT_S = 1
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://")):
+    raise ImproperlyConfigured("REDIS_URL begins with redis:// or rediss://, also for Valkey.")
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     # The bell's "already rung" mark has to be seen by web and worker alike: Redis, or a folder.

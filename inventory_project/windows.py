@@ -201,8 +201,10 @@ class SharedWindow:
         pipe.lindex(key, limit.units - wait_for)
         allowed, window, in_the_way = pipe.execute()
         oldest, count = window or (now, 0)
-        leaves = float(oldest if allowed else in_the_way or now) + WINDOW_S
-        return Standing(limit, bool(allowed), limit.units - int(count), leaves - now)
+        age_s = now - float(oldest if allowed else in_the_way or now)
+        # Not below 0: another process's clock may be ahead, and Lua rounds what it tells.
+        wait_s = WINDOW_S - max(0.0, age_s)
+        return Standing(limit, bool(allowed), limit.units - int(count), wait_s)
 
     def _ask_by_count(self, limit: Limit, cost: int, wait_for: int) -> Standing:
         current = f"{{{_name(limit)}}}"  # braces: a cluster keeps both on one node

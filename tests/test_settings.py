@@ -53,6 +53,13 @@ def test_number_that_takes_nothing_is_refused(tmp_path, variable, number):
     )
 
 
+@pytest.mark.parametrize("url", ["valkey://127.0.0.1/0", "127.0.0.1:6379", "http://cache/"])
+def test_address_that_is_no_redis_is_refused(tmp_path, url):
+    code, _, said = start(tmp_path, REDIS_URL=url)
+    assert code == 1
+    assert said.endswith("REDIS_URL begins with redis:// or rediss://, also for Valkey.")
+
+
 def test_what_makes_sense_is_taken(tmp_path):
     assert start(tmp_path)[:2] == (0, ["allow_and_flag", "refuse", "1000", "256", "5"])
     values = ["refuse", "allow", "1", "7", "9"]
