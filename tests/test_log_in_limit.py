@@ -123,7 +123,9 @@ def test_the_system_checks_have_nothing_to_say(db):
 COUNT_FIFTY = """
 import sys
 from django.core.cache import caches
-cache, name = caches["log_in"], sys.stdin.readline()
+cache = caches["log_in"]
+print("ready", flush=True)
+name = sys.stdin.readline()
 print(*[1 if cache.add(name, 1) else cache.incr(name) for _ in range(50)])
 """
 
@@ -140,7 +142,9 @@ def test_every_try_of_eight_processes_is_counted():
     ]  # fmt: skip
     name = uuid.uuid4().hex
     for process in processes:
-        process.stdin.write(name)
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write(f"{name}\n")
         process.stdin.flush()
     told = [process.communicate()[0].split() for process in processes]
     assert sorted(int(number) for part in told for number in part) == list(range(1, 401))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 import urllib.error
@@ -76,18 +77,31 @@ def test_all_of_the_cost_or_none(either, units):
     assert take(limit, 1).allowed
 
 
-@pytest.mark.parametrize("units", [300, 1_500])
-def test_threads_at_once(either, units):
-    limit, passed = Limit("device", units, "a"), []
-    threads = [
-        threading.Thread(target=lambda: passed.append(allowed(limit, units // 8)))
-        for _ in range(16)
-    ]
+@pytest.fixture
+def restless():
+    """Threads that are interrupted at every turn."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def in_threads(count, work):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(work())) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (len(passed), sum(passed)) == (16, units)
+    return results
+
+
+@pytest.mark.parametrize("units", [300, 1_500])
+def test_threads_at_once(either, restless, units):
+    for who in "abcde":
+        limit = Limit("device", units, who)
+        passed = in_threads(16, lambda limit=limit: allowed(limit, units // 8))
+        assert (len(passed), sum(passed)) == (16, units)
 
 
 def test_a_unit_comes_back_a_window_after_it_was_taken(either, monkeypatch):
@@ -207,6 +221,22 @@ def test_frozen_redis_holds_one_request_for_a_second_and_no_other(valkey, shared
         os.kill(valkey.process.pid, signal.SIGCONT)
     assert TIMEOUT_S <= waits[0] < TIMEOUT_S + 0.5
     assert max(waits[1:]) < 0.1
+
+
+def test_one_thread_asks_whether_redis_is_back_and_no_other_waits(valkey, shared, monkeypatch):
+    monkeypatch.setattr(windows, "_away_until", time.monotonic() - 0.1)
+    os.kill(valkey.process.pid, signal.SIGSTOP)
+
+    def seconds():
+        begin = time.monotonic()
+        take(Limit("device", 9, "a"), 1)
+        return time.monotonic() - begin
+
+    try:
+        waits = sorted(in_threads(6, seconds))
+    finally:
+        os.kill(valkey.process.pid, signal.SIGCONT)
+    assert waits[-1] >= TIMEOUT_S > 0.5 > waits[-2]
 
 
 @pytest.mark.parametrize("word", ["wrong", ""])
