@@ -221,11 +221,13 @@ class SharedWindow:
         return Standing(limit, bool(allowed), remaining, wait_s)
 
     def _load_scripts(self) -> None:
+        # Those that take come last: another process that finds one of them must find the one
+        # that tells, too, or it would take again.
         for script in (
-            self._scripts.lua_acquire_moving_window,
             self._scripts.lua_moving_window,
-            self._scripts.lua_acquire_sliding_window,
             self._scripts.lua_sliding_window,
+            self._scripts.lua_acquire_moving_window,
+            self._scripts.lua_acquire_sliding_window,
         ):
             self._redis.script_load(script.script)
 

@@ -193,6 +193,22 @@ def test_a_redis_that_forgot_everything_does_not_open_a_process(shared):
     assert len(shared.keys("*")) == 1  # and it is asked on
 
 
+@pytest.mark.parametrize("units", [5, 5_000])
+def test_nothing_is_taken_twice_while_scripts_are_loaded(shared, monkeypatch, units):
+    """At each moment of that the answer is one unit less, whatever was there already."""
+    window = windows._shared(windows.settings.REDIS_URL)
+    loaded = []
+    monkeypatch.setattr(window._redis, "script_load", loaded.append)
+    window._load_scripts()
+    monkeypatch.undo()
+    for count in range(len(loaded) + 1):
+        shared.script_flush()
+        for script in loaded[:count]:
+            shared.script_load(script)
+        standing = window.take(Limit("device", units, f"{count}"), 1, 1)
+        assert (standing.allowed, standing.remaining) == (True, units - 1)
+
+
 def test_gone_redis_is_not_asked_each_time_and_found_again(valkey, shared, monkeypatch):
     monkeypatch.setattr(windows, "SILENCE_AFTER_FAILURE_S", 1)
     limit = Limit("device", 4, "a")
