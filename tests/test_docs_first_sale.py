@@ -92,7 +92,9 @@ def test_the_index_lists_every_address_and_no_other():
     rows = re.findall(r"^\| `/.*$", INDEX.read_text(), re.MULTILINE)
     listed = {address for row in rows for address in re.findall(r"`(/[^`]*)`", row)}
     routes = [str(one.pattern) for one in urlpatterns if isinstance(one, URLPattern)]
-    assert listed == {"/" + re.sub(r"<\w+:(\w+)>", r"{\1}", route) for route in routes} - {"/admin/login/"}
+    assert listed == {"/" + re.sub(r"<\w+:(\w+)>", r"{\1}", route) for route in routes} - {
+        "/admin/login/"
+    }
 
 
 def _post(url, credential, body):

@@ -88,6 +88,8 @@ def test_foreign_store_answers_byte_for_byte_like_a_missing_one(lahore, karachi,
         answers = [ask(api, call) for call in (foreign, missing)]
     assert is_problem(answers[0], 404, "not_found")["message"] == "There is no such store."
     assert answers[0].content == answers[1].content
+    for answer in answers:
+        del answer.headers["RateLimit"]  # what is left grows less with every request
     assert dict(answers[0].headers) == dict(answers[1].headers)
 
 
