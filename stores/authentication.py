@@ -23,7 +23,7 @@ KEY_CHARACTERS_MAX = 200
 _NOBODYS_HASH = hashlib.sha256(b"nobody").hexdigest()
 
 
-# Asked by every request. The ORM takes five times as long to write this as the database to answer.
+# Asked by every request, where writing this statement by the ORM took most of the time.
 # Times are left out, SQLite's cursor gives them as text; a working key's store is not retired.
 _KEY_FIELDS = [
     f.attname for f in StoreKey._meta.concrete_fields if not isinstance(f, models.DateTimeField)

@@ -43,7 +43,7 @@ def test_ten_thousand_scanned_sales_are_applied_in_one_statements_time():
     for store in stores:
         accept(store, *[line(barcode=code) for code in scanned])
     with connection.cursor() as cursor:
-        # Right plans take a twentieth of this, the wrong one ten times as long.
+        # The right plan needs about 0.1 s for this, the wrong one runs into the usual 5 s.
         cursor.execute("SET statement_timeout = '2s'")
     try:
         applied = sales.apply_next(events_max=STORES * EVENTS_A_STORE)
