@@ -8,7 +8,6 @@ import orjson
 from catalog.models import Product
 from inventory_project.fields import QUANTITY_PLACES
 from stock.models import Kind, Level, Movement
-from stores.models import Store
 
 
 def write_number(value: Decimal) -> orjson.Fragment:
@@ -21,8 +20,8 @@ def write_thousandths(thousandths: int) -> orjson.Fragment:
     return write_number(Decimal(thousandths).scaleb(-QUANTITY_PLACES))
 
 
-def describe_product(product: Product) -> dict[str, Any]:
-    """A product as versions 2 and 3 tell it."""
+def describe_product(product: Any) -> dict[str, Any]:
+    """A product, or a row of its columns, as versions 2 and 3 tell it."""
     return {"id": product.pk, "name": product.name, "price": write_number(product.price)}
 
 
@@ -32,8 +31,8 @@ def describe_first_product(product: Product) -> dict[str, Any]:
     return {"id": product.pk, "name": product.name, "category": category}
 
 
-def describe_store(store: Store) -> dict[str, Any]:
-    """A store as versions 2 and 3 tell it."""
+def describe_store(store: Any) -> dict[str, Any]:
+    """A store, or a row of its columns, as versions 2 and 3 tell it."""
     return {"id": store.pk, "name": store.name, "address": store.address}
 
 

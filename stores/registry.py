@@ -11,6 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone as clock
 
+from inventory_project.caching import STAMP_BITS
 from inventory_project.errors import Conflict
 from stores.authentication import hash_secret
 from stores.models import Store, StoreKey, StoresHead
@@ -126,5 +127,6 @@ def _next_version() -> int:
     StoresHead.objects.get_or_create(id=1)
     head = StoresHead.objects.select_for_update().get(id=1)
     head.version += 1
-    head.save(update_fields=["version"])
+    head.stamp = secrets.randbits(STAMP_BITS)
+    head.save(update_fields=["version", "stamp"])
     return head.version
