@@ -11,17 +11,18 @@ from typing import Any
 from django.db.models import QuerySet
 
 from catalog.models import Barcode, Product
-from inventory_project.serializing import write_money
+from inventory_project.fields import format_money, whole
 
 PRODUCT_COLUMNS = (
-    "pk", "sku", "name", "category__name", "unit", "price", "negative_stock", "retired_at",
-    "version",
+    "pk", "sku", "name", "category__name", "unit", "tenthousandths", "negative_stock",
+    "retired_at", "version",
 )  # fmt: skip
 
 
 def read_columns(products: QuerySet[Product]) -> QuerySet[Product, Any]:
     """These products as rows of PRODUCT_COLUMNS, for `write_products`."""
-    return products.values_list(*PRODUCT_COLUMNS, named=True)
+    priced = products.annotate(tenthousandths=whole("price"))
+    return priced.values_list(*PRODUCT_COLUMNS, named=True)
 
 
 def write_products(rows: Iterable[Any]) -> list[dict[str, Any]]:
@@ -34,7 +35,7 @@ def write_products(rows: Iterable[Any]) -> list[dict[str, Any]]:
             "name": row.name,
             "category": row.category__name,
             "unit": row.unit,
-            "price": write_money(row.price),
+            "price": format_money(row.tenthousandths),
             "negative_stock": row.negative_stock,
             "barcodes": barcodes[row.pk],
             "retired_at": row.retired_at,

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog import editing
-from catalog.models import CatalogHead, Product
+from catalog.models import CatalogHead
 from compat import reading
 from compat.door import Door, HeadOfficeOrShop, find_own_store, find_product, find_store
 from compat.moving import add_product, move, order
@@ -20,6 +20,7 @@ from compat.writing import (
     describe_level,
     describe_movement,
     describe_product,
+    describe_products,
     describe_store,
     write_number,
     write_thousandths,
@@ -196,9 +197,8 @@ def _move(request: Request, store: Store, product_id: str) -> Any:
 
 def _keep_products(request: Request, wrap: Callable[[list[Any]], Any]) -> HttpResponse:
     """All products, whole and never by pages: earlier programs know none."""
-    rows = Product.objects.order_by("pk").values_list("pk", "name", "price", named=True)
     return answer_by_version(
-        request, head=CatalogHead, scope="", make=lambda: wrap([*map(describe_product, rows)])
+        request, head=CatalogHead, scope="", make=lambda: wrap(describe_products())
     )
 
 

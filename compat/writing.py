@@ -6,8 +6,10 @@ from typing import Any
 import orjson
 
 from catalog.models import Product
-from inventory_project.fields import QUANTITY_PLACES
+from inventory_project.fields import MONEY_PLACES, QUANTITY_PLACES, whole
 from stock.models import Kind, Level, Movement
+
+TENTHOUSANDTHS: int = 10**MONEY_PLACES
 
 
 def write_number(value: Decimal) -> orjson.Fragment:
@@ -15,14 +17,31 @@ def write_number(value: Decimal) -> orjson.Fragment:
     return orjson.Fragment(format(value.normalize(), "f"))
 
 
+def write_price(tenthousandths: int) -> int | orjson.Fragment:
+    """The same of a price as it is stored; most have no fraction."""
+    units, fraction = divmod(tenthousandths, TENTHOUSANDTHS)
+    if not fraction:
+        return units
+    return orjson.Fragment(f"{units}.{fraction:0{MONEY_PLACES}}".rstrip("0"))
+
+
 def write_thousandths(thousandths: int) -> orjson.Fragment:
     """A quantity of the ledger as a JSON number."""
     return write_number(Decimal(thousandths).scaleb(-QUANTITY_PLACES))
 
 
-def describe_product(product: Any) -> dict[str, Any]:
-    """A product, or a row of its columns, as versions 2 and 3 tell it."""
+def describe_product(product: Product) -> dict[str, Any]:
+    """A product as versions 2 and 3 tell it."""
     return {"id": product.pk, "name": product.name, "price": write_number(product.price)}
+
+
+def describe_products() -> list[dict[str, Any]]:
+    """All products, as `describe_product` would one by one."""
+    products = Product.objects.order_by("pk").annotate(tenthousandths=whole("price"))
+    return [
+        {"id": pk, "name": name, "price": write_price(tenthousandths)}
+        for pk, name, tenthousandths in products.values_list("pk", "name", "tenthousandths")
+    ]
 
 
 def describe_first_product(product: Product) -> dict[str, Any]:

@@ -249,3 +249,14 @@ def test_wrong_filters_of_a_body_are_400(till, lahore):
 def test_head_office_says_which_store(head_office):
     problem = is_problem(head_office.get("/stockMovement"), 400, "required")
     assert problem["errors"][0]["pointer"] == "?storeId"
+
+
+def test_list_tells_each_price_as_when_it_was_made(head_office):
+    prices = ["0", "12", "12.5", "0.0001", "1200", "99999999.9999"]
+    made = [
+        head_office.post("/createProduct", {"name": f"P {price}", "price": price}).body["product"]
+        for price in prices
+    ]
+    answer = head_office.send("get", "/allProducts", b"")
+    assert answer.body["data"]["products"] == made
+    assert b'"price":99999999.9999' in answer.content  # a float would have lost a digit
