@@ -125,8 +125,12 @@ STORAGES = {
 }
 
 # --- the database ---------------------------------------------------------------------------
+# One shop on one machine has neither worker nor broker: no bell rings, the sweep applies.
+SHOP = env.bool("SHOP", default=False)
+SHOP_FILE = LOCAL_DIR / "shop.sqlite3"
+_file = SHOP_FILE if SHOP else LOCAL_DIR / "kiryana.sqlite3"
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db("DATABASE_URL", default=f"sqlite:///{LOCAL_DIR / 'kiryana.sqlite3'}")
+    "default": env.db("DATABASE_URL", default=f"sqlite:///{_file}")
 }
 # The ordinary role the product runs as, when migrations run as the owner (PostgreSQL).
 APP_DATABASE_ROLE = env.str("APP_DATABASE_ROLE", default="")
@@ -237,8 +241,6 @@ else:
     }
 
 # --- the chain ------------------------------------------------------------------------------
-# One shop on one machine has neither worker nor broker: no bell rings, the sweep applies.
-SHOP = env.bool("SHOP", default=False)
 # The words of stores.models.NegativeStock, which cannot be imported before the settings are read.
 NEGATIVE_STOCK_WORDS = ("allow_and_flag", "refuse", "allow")
 
