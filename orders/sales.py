@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -41,6 +42,7 @@ ATTEMPTS_MAX = 5
 FIRST_RETRY_S = 2
 CLOCK_AHEAD_MAX = timedelta(days=1)
 LANE_EVENTS_MIN = 20
+ADOPT_ROWS_PER_STATEMENT = 500
 
 # The database's mood, or a missing grant or column: no event is to blame, nothing is parked.
 NO_EVENTS_FAULT = (OperationalError, ProgrammingError, InternalError, InterfaceError)
@@ -446,6 +448,19 @@ def _lock_parked(principal: Principal, event_id: uuid.UUID, store: Store | None)
     if event.status != Status.PARKED:
         raise NotParked(f"The event is {event.status}.")
     return event
+
+
+# --- a store that moves in --------------------------------------------------------------------
+
+
+def adopt(events: Iterable[SaleEvent]) -> int:
+    """Put events that another inbox accepted into this one, in whatever state they wait; returns
+    how many. Call it in the transaction that takes over their store's history."""
+    count = 0
+    rest = iter(events)
+    while batch := list(islice(rest, ADOPT_ROWS_PER_STATEMENT)):
+        count += len(SaleEvent.objects.bulk_create(batch))
+    return count
 
 
 # --- the sweep ------------------------------------------------------------------------------

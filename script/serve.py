@@ -385,7 +385,9 @@ def welcome(place: Place, access: dict[str, Any]) -> str:
         "",
         f"Kiryana runs on {place.url} ({place.kind})",
         f"Back office    {place.url}/admin/   {access['admin_user']} / {access['admin_password']}",
-        f"Store key      {access['store_key']}   (store {access['store']})",
+        f"Store key      {access['store_key']}   (store {access['store']})"
+        if access["store_key"]
+        else "Store key      none: no store is open here",
         f"All of this is also in {place.local / 'server.json'}; Ctrl-C stops it.",
     ]
     if place.kind == "shop":

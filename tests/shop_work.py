@@ -31,13 +31,20 @@ def main(sales_count):
     json.dump(work(sales_count, MORNING), sys.stdout)
 
 
+def sell_once(*, applies):
+    """Accept a sale; without `applies` it waits in the inbox, as when nothing sweeps."""
+    till = Principal(store=Store.objects.get())
+    line = sales.SaleLine(uuid.uuid4(), "sale", 1000, MORNING, sku="SKU-001")
+    sales.accept(principal=till, lines=[line])
+    if applies:
+        make.apply_all()
+    return line.event_id
+
+
 def sell_for_ever():
     """Sell one after another; print the id of each sale that was accepted."""
-    till = Principal(store=Store.objects.get())
     while True:
-        line = sales.SaleLine(uuid.uuid4(), "sale", 1000, MORNING, sku="SKU-001")
-        sales.accept(principal=till, lines=[line])
-        print(line.event_id.hex, flush=True)
+        print(sell_once(applies=False).hex, flush=True)
 
 
 def work(sales_count, morning):
