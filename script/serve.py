@@ -159,7 +159,10 @@ def run(options: argparse.Namespace) -> NoReturn:
 
 @contextmanager
 def only_one(local: Path) -> Iterator[None]:
-    """Refuse a second start on the same folder: both would write the same files."""
+    """Refuse a second start on the same folder: both would write the same files.
+
+    inventory_project/running.py looks at the same lock, before a shop is replaced or moved.
+    """
     with (local / "server.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -105,3 +105,11 @@ def write_file(path, sql, *values):
         for (name,) in shop.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
             shop.execute(f"DROP TRIGGER {name}")
         assert shop.execute(sql, values).rowcount == 1
+
+
+def damage(path):
+    """What a bad disk does: one value of a table is another one than in its index."""
+    ((prefix,), *_) = read_file(path, "SELECT prefix FROM stores_storekey")
+    stored = path.read_bytes()
+    assert stored.count(prefix.encode()) >= 2
+    path.write_bytes(stored.replace(prefix.encode(), b"x" * len(prefix), 1))

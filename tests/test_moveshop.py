@@ -10,6 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from accounts.people import UsernameTaken
 from catalog.merging import UnitsDiffer
 from catalog.models import Category, ProductChange
 from inventory_project import failpoints
@@ -331,6 +332,12 @@ def test_key_that_opens_something_here_is_refused(committed, file, facts):
     other = registry.issue_key(name="other", store=None).key
     StoreKey.objects.filter(pk=other.pk).update(prefix=prefix)
     with unchanged(), pytest.raises(registry.KeyKnown, match=f"There is a key {prefix} already"):
+        move_shop(file=file)
+
+
+def test_account_that_is_called_like_a_person_of_the_shop_is_refused(committed, file):
+    make.make_user("admin@SHOP")
+    with unchanged(), pytest.raises(UsernameTaken, match="There is an account admin@SHOP already"):
         move_shop(file=file)
 
 
