@@ -69,10 +69,12 @@ def _move(options: dict[str, Any]) -> Move:
         return plan_move(**which)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task("Movements", total=None)
+        task = progress.add_task("Movements", visible=False)  # until it begins
         return move_shop(
             **which,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+            on_progress=lambda done, total: progress.update(
+                task, completed=done, total=total, visible=True
+            ),
         )
 
 
