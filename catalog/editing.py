@@ -383,7 +383,8 @@ def take_versions(count: int) -> int:
     CatalogHead.objects.get_or_create(id=1)
     head = CatalogHead.objects.select_for_update().get(id=1)
     head.version += count
-    head.stamp = secrets.randbits(STAMP_BITS)
+    if count:
+        head.stamp = secrets.randbits(STAMP_BITS)
     head.save(update_fields=["version", "stamp"])
     return head.version - count + 1
 

@@ -240,7 +240,8 @@ def ask(seconds=0.05, made=None, path="/list", answer="ok"):
     return answer_by_version(request, head=CatalogHead, scope="", make=make_it).content
 
 
-def test_threads_that_come_at_once_wait_for_the_one_that_makes_it(committed, monkeypatch):
+def test_threads_that_come_at_once_wait_for_the_one_that_makes_it(committed, monkeypatch, settings):
+    settings.REDIS_URL = ""  # it would do the same for other processes
     make.make_product("TEA")
     made = []
     with monkeypatch.context() as patch:
@@ -369,7 +370,8 @@ def test_nonsense_in_redis_is_no_answer(redis_cache, head_office, tea):
 
 
 @pytest.mark.django_db
-def test_memory_is_bounded_and_the_least_asked_for_goes_first(tea, monkeypatch):
+def test_memory_is_bounded_and_the_least_asked_for_goes_first(tea, monkeypatch, settings):
+    settings.REDIS_URL = ""
     monkeypatch.setattr(caching, "LOCAL_BYTES_MAX", 100)
     small = caching.LRUCache(100, getsizeof=lambda kept: len(kept.body))
     monkeypatch.setattr(caching, "_local", small)
