@@ -1,4 +1,4 @@
-"""What a part found: series of interleaved rounds, their medians, and the ratios the project asks."""
+"""What a part found: series of rounds, their medians, and the ratios the project asks for."""
 
 import statistics
 from collections.abc import Sequence

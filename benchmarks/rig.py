@@ -46,7 +46,7 @@ class Scale:
 
 FULL = Scale("full", 3_000, 1_000, 1_000_000, 60_000, 5, 6.0,
              (1_000_000, 10_000_000, 30_000_000), 20_000,
-             "about an hour on two cores and 30 GB of disk in the folder for temporary files")  # fmt: skip
+             "about an hour on two cores and 30 GB of disk for temporary files")  # fmt: skip
 QUICK = Scale("quick", 1_000, 300, 100_000, 30_000, 3, 3.0, (100_000, 1_000_000), 10_000,
               "at most ten minutes on two cores and 3 GB of disk")  # fmt: skip
 TINY = Scale("tiny", 12, 8, 240, 240, 1, 0.2, (240, 480), 40, "some seconds")
@@ -59,7 +59,7 @@ def tell(text: str) -> None:
 
 @dataclass(frozen=True)
 class Database:
-    """A database of the run, filled with the chain. `seller` is what the keys' secrets begin with."""
+    """A database filled with the chain. `seller` is what the secrets of its keys begin with."""
 
     name: str
     app_url: str

@@ -137,6 +137,9 @@ class Peer:
     ) -> float:
         """Jobs a second of the workers alone, the queue full when they begin."""
         self.forget()
+        with psycopg.connect(self._url, autocommit=True) as owner:
+            owner.execute("UPDATE stock SET quantity = 0 WHERE quantity <> 0")
+            owner.execute("VACUUM stock")
         self.fill(sales)
         workers = self.start_workers(processes, concurrency)
         began = time.perf_counter()
@@ -154,8 +157,6 @@ class Peer:
     def _check_sold(self, expected: int) -> None:
         with psycopg.connect(self._url, autocommit=True) as owner:
             row = owner.execute("SELECT -COALESCE(sum(quantity), 0) FROM stock").fetchone()
-            owner.execute("UPDATE stock SET quantity = 0 WHERE quantity <> 0")
-            owner.execute("VACUUM stock")
         if row is None or int(row[0]) != expected:
             raise CannotMeasureError(f"The peer sold {row and row[0]} of {expected}.")
 
