@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     findings: list[Findings] = []
     parts = PARTS | (PARTS_OF_FULL if scale.name == "full" else {})
     try:
-        with Rig(scale) as rig:
+        with Rig(scale, with_peer=not options.no_peer) as rig:
             for name, measure in parts.items():
                 began = time.monotonic()
                 tell(f"== {name}")

@@ -53,7 +53,7 @@ def measure(rig: Rig) -> Findings:
     except PeerMissingError as error:
         peer = None
         _miss_peer(findings, str(error))
-    for nth in range(rig.scale.rounds + 1):
+    for nth in rig.scale.each_round:
         tell(f"accept: round {nth} of {rig.scale.rounds} ...")
         seconds = rig.scale.seconds if nth else min(WARM_SECONDS, rig.scale.seconds)
         for stage in stages:

@@ -50,8 +50,8 @@ def measure(rig: Rig) -> Findings:
     """All cases round by round, then bare statements and an old snapshot, likewise in turn."""
     findings = Findings("apply")
     database = rig.database()
-    workers = [rig.start_inside(database) for _ in range(WORKERS_MAX)]
-    for nth in range(rig.scale.rounds + 1):
+    workers = rig.start_inside(*[database] * WORKERS_MAX)
+    for nth in rig.scale.each_round:
         tell(f"apply: round {nth} of {rig.scale.rounds} ...")
         for case in CASES:
             findings.add(f"{case.name}_events_per_s", _measure_case(rig, database, workers, case))

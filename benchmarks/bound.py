@@ -167,7 +167,7 @@ def measure(rig: Rig) -> Findings:
     findings = Findings("bound")
     database = rig.database()
     scale = rig.scale
-    for _ in range(scale.rounds + 1):
+    for _ in scale.each_round:
         found = measure_bound(
             database, chain.make_sales(scale.events, scale.stores, scale.products)
         )
@@ -187,11 +187,12 @@ def _measure_tpc_b(rig: Rig, findings: Findings) -> None:
         findings.not_measured["pgbench_tpc_b"] = f"there is no pgbench in {programs}"
         return
     url = rig.make_empty_database("pgbench")
-    seconds = max(1, int(rig.scale.seconds))
-    _run_pgbench(programs, url, "-i", "-q", "-s", "1" if rig.scale.name == "tiny" else "50")
+    tiny = rig.scale.name == "tiny"
+    length = ("-t", "20") if tiny else ("-T", str(int(rig.scale.seconds)))
+    _run_pgbench(programs, url, "-i", "-q", "-s", "1" if tiny else "50")
     for clients in PGBENCH_CLIENTS:
         output = _run_pgbench(
-            programs, url, "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(seconds)
+            programs, url, "-n", "-M", "prepared", "-c", str(clients), "-j", "2", *length
         )
         line = next(line for line in output.splitlines() if line.startswith("tps = "))
         findings.figures[f"pgbench_tpc_b_{clients}_per_s"] = float(line.split()[2])

@@ -40,7 +40,7 @@ def measure(rig: Rig) -> Findings:
         "levels": f"/api/stock/levels/?store={store}&limit=100",
         "changes": f"/api/stock/changes/?store={store}&limit=100",
     }
-    for nth in range(rig.scale.rounds + 1):
+    for nth in rig.scale.each_round:
         tell(f"cold read: round {nth} of {rig.scale.rounds} ...")
         for name, path in addresses.items():
             request = chain.write_get(path, key)

@@ -50,11 +50,11 @@ def measure(rig: Rig) -> Findings:
     product = rig.start_product(database, "worker", "sweep", "web")
     watch = _Watch(product)
     port, server = peer.start_server() if peer else (0, None)
-    for nth in range(rig.scale.rounds + 1):
+    for nth in rig.scale.each_round:
         tell(f"end to end: round {nth} of {rig.scale.rounds} ...")
-        if nth == 1:
-            watch.begin()
         _measure_ours(rig, database, product, findings)
+        if nth == rig.scale.each_round[0]:
+            watch.begin()
         _measure_mixed(rig, database, product, findings)
         if peer is not None:
             _measure_peer(rig, peer, port, findings)
@@ -137,6 +137,7 @@ def _wait_until_empty(connection: psycopg.Connection[tuple[int]]) -> None:
 
 def _ask(connection: psycopg.Connection[tuple[int]], query: str) -> int:
     row = connection.execute(query).fetchone()  # type: ignore[call-overload]
+    assert row is not None
     return int(row[0])
 
 

@@ -27,9 +27,9 @@ def measure(rig: Rig) -> Findings:
     findings = Findings("growth")
     sizes = rig.scale.growth
     databases = [rig.database(f"growth_{size}", size) for size in sizes]
-    processes = [rig.start_inside(database) for database in databases]
+    processes = rig.start_inside(*databases)
     pages = _list_pages(databases[0])
-    for nth in range(rig.scale.rounds + 1):
+    for nth in rig.scale.each_round:
         tell(f"growth: round {nth} of {rig.scale.rounds} ...")
         sales = chain.make_sales(rig.scale.events, rig.scale.stores, rig.scale.products)
         for size, database, process in zip(sizes, databases, processes, strict=True):

@@ -18,7 +18,7 @@ def run_part(name: str, measure: Measure, arguments: Sequence[str] | None = None
     """Run one part and print it; returns 0 when there are numbers, 2 when there are none."""
     options = parse(f"python -m benchmarks.{name}", arguments)
     try:
-        with Rig(scale_of(options)) as rig:
+        with Rig(scale_of(options), with_peer=not options.no_peer) as rig:
             findings = measure(rig)
             setting = report.read_setting(rig)
     except (CannotMeasureError, PrivateServerError, SetUpError, KeyboardInterrupt) as error:
@@ -34,6 +34,7 @@ def parse(program: str, arguments: Sequence[str] | None) -> Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="small: minutes, 1 million movements")
     size.add_argument("--tiny", action="store_true", help="a try-out; its numbers mean nothing")
+    parser.add_argument("--no-peer", action="store_true", help="measure without the peer")
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     return parser.parse_args(arguments)
 

@@ -181,7 +181,7 @@ def write_page(setting: Setting, findings: Sequence[Findings], judgement: str = 
     plans = {text: plan for found in findings for text, plan in found.plans.items()}
     lines += ["", "## Plans of the hot statements", ""]
     for text, plan in plans.items():
-        lines += ["```sql", text, "```", "```", plan, "```", ""]
+        lines += ["```sql", text.strip(), "```", "", "```", plan, "```", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -1,5 +1,6 @@
 """What every part stands on: servers, databases and processes. All of them end with the run."""
 
+import functools
 import json
 import os
 import secrets
@@ -23,6 +24,7 @@ from script.private_servers import APP_ROLE, DATABASE, OWNER_ROLE, PrivatePostgr
 from script.server_binaries import CHECKOUT
 from script.server_process import end_with_parent, free_port, last_lines
 
+TEMPLATE = "migrated"
 SHARED_BUFFERS_MB_MAX = 4096
 BUFFERS_SHARE = 6  # a sixth of the memory
 STOP_SECONDS_MAX = 25.0
@@ -42,6 +44,11 @@ class Scale:
     growth: tuple[int, ...]  # movements in the ledgers that are compared
     peer_jobs: int
     about: str
+
+    @property
+    def each_round(self) -> range:
+        """Round 0 warms everything up and is forgotten; a try-out does without."""
+        return range(0 if self is not TINY else 1, self.rounds + 1)
 
 
 FULL = Scale("full", 3_000, 1_000, 1_000_000, 60_000, 5, 6.0,
@@ -78,8 +85,9 @@ class Database:
 class Rig:
     """PostgreSQL and Valkey or Redis for one run, and what is started on them."""
 
-    def __init__(self, scale: Scale) -> None:
+    def __init__(self, scale: Scale, *, with_peer: bool = True) -> None:
         self.scale = scale
+        self.with_peer = with_peer
         self.stack = ExitStack()
         self.folder = Path()
         self._databases: dict[str, Database] = {}
@@ -127,34 +135,44 @@ class Rig:
         return self._databases[name]
 
     def _make_database(self, name: str, movements: int) -> Database:
-        tell(f"Filling database {name}: {self.scale.stores:,} stores x {self.scale.products:,}"
-             f" products, {movements:,} movements ...")  # fmt: skip
-        self.make_empty_database(name)
-        database = Database(
+        scale = self.scale
+        self._migrate_template()
+        tell(f"Filling database {name}: {scale.stores:,} stores x {scale.products:,} products,"
+             f" {movements:,} movements ...")  # fmt: skip
+        self.make_empty_database(name, TEMPLATE)
+        database = self._describe(name)
+        with psycopg.connect(database.superuser_url, autocommit=True) as superuser:
+            chain.fill(superuser, database.seller, scale.stores, scale.products, movements)
+        return database
+
+    def _describe(self, name: str) -> Database:
+        servers = self.postgresql
+        return Database(
             name,
-            *(_with_name(url, name) for url in (
-                self.postgresql.app_url, self.postgresql.owner_url, self.postgresql.superuser_url
-            )),
+            app_url=_with_name(servers.app_url, name),
+            owner_url=_with_name(servers.owner_url, name),
+            superuser_url=_with_name(servers.superuser_url, name),
             seller=secrets.token_hex(16),
-        )  # fmt: skip
+        )
+
+    @functools.cache  # noqa: B019 - a rig lives as long as its program
+    def _migrate_template(self) -> None:
+        """As the manual says: the owner migrates, and grants to the ordinary role."""
+        self.make_empty_database(TEMPLATE)
+        template = self._describe(TEMPLATE)
         owner = {
-            "DATABASE_URL": database.owner_url,
+            "DATABASE_URL": template.owner_url,
             "APP_DATABASE_ROLE": APP_ROLE,
             "DATABASE_STATEMENT_TIMEOUT_MS": "0",
         }
-        place = self._place(database)
-        serve.manage(place, ["migrate", "--verbosity", "0"], owner)
-        with psycopg.connect(database.superuser_url, autocommit=True) as superuser:
-            chain.fill(
-                superuser, database.seller, self.scale.stores, self.scale.products, movements
-            )
-        return database
+        serve.manage(self._place(template), ["migrate", "--verbosity", "0"], owner)
 
-    def make_empty_database(self, name: str) -> str:
-        """Make it and return its owner's address."""
+    def make_empty_database(self, name: str, template: str = "template1") -> str:
+        """Make it, with nothing in it but what the template has; returns its owner's address."""
         with psycopg.connect(self.postgresql.superuser_url, autocommit=True) as superuser:
-            create = sql.SQL("CREATE DATABASE {} OWNER {}")
-            superuser.execute(create.format(sql.Identifier(name), sql.Identifier(OWNER_ROLE)))
+            create = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
+            names = (name, OWNER_ROLE, template)
+            superuser.execute(create.format(*map(sql.Identifier, names)))
         return _with_name(self.postgresql.owner_url, name)
 
     # --- processes ------------------------------------------------------------------------
@@ -167,10 +185,15 @@ class Rig:
         """The product's processes by name."""
         return serve.commands_of(self._place(database))
 
-    def start_inside(self, database: Database) -> "Inside":
-        """Start a process that answers from inside the product, see inside.py."""
-        place = self._place(database)
-        return self.stack.enter_context(Inside(serve.child_environment(place)))
+    def start_inside(self, *databases: Database) -> "list[Inside]":
+        """Start a process for each that answers from inside the product, see inside.py."""
+        started = []
+        for database in databases:
+            started.append(Inside(serve.child_environment(self._place(database))))
+            self.stack.callback(started[-1].stop)
+        for process in started:
+            process.do("wake")
+        return started
 
     def start_program(
         self, command: list[str], environment: dict[str, str], cwd: Path, log: Path
@@ -259,13 +282,6 @@ class Inside:
                 stderr=errors, text=True, start_new_session=True,
                 preexec_fn=end_with_parent(signal.SIGTERM),
             )  # fmt: skip
-
-    def __enter__(self) -> Self:
-        self.do("wake")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """Stop it now; at the end of the run it would happen anyway."""

@@ -24,7 +24,7 @@ def measure(rig: Rig) -> Findings:
         return findings
     servers = {count: peer.start_server(count) for count in SERVER_PROCESSES}
     seconds = rig.scale.seconds
-    for nth in range(rig.scale.rounds + 1):
+    for nth in rig.scale.each_round:
         tell(f"peer: round {nth} of {rig.scale.rounds} ...")
         for processes, (port, _) in servers.items():
             for count in CONNECTIONS:

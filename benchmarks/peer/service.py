@@ -126,7 +126,8 @@ class Peer:
     def waiting(self) -> int:
         """Jobs that are not done."""
         with self.redis.pipeline(transaction=False) as pipeline:
-            pipeline.llen(f"{QUEUE}:wait").llen(f"{QUEUE}:active")
+            for state in ("wait", "active"):
+                pipeline.llen(f"{QUEUE}:{state}")
             return sum(pipeline.execute())
 
     def drain(
@@ -184,6 +185,8 @@ class Peer:
 
 def get_peer(rig: Rig) -> Peer:
     """The run's one peer, made when it is asked for first. Raises PeerMissingError."""
+    if not rig.with_peer:
+        raise PeerMissingError("it was left out")
     return _get_peer(rig)
 
 
