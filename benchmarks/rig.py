@@ -93,7 +93,8 @@ class Rig:
         self._databases: dict[str, Database] = {}
 
     def __enter__(self) -> Self:
-        signal.signal(signal.SIGTERM, serve.stop_once)  # tidy up as after Ctrl-C
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, serve.stop_once)
         try:
             self._start()
         except BaseException:
