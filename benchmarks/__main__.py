@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 tell(f"== {name}")
                 findings.append(measure(rig))
                 tell(f"== {name}: {time.monotonic() - began:.0f} s")
+            movements = rig.check_books(rig.database())
+            tell(f"All books are right: {movements:,} movements.")
             setting = report.read_setting(rig)
     except (CannotMeasureError, PrivateServerError, SetUpError, KeyboardInterrupt) as error:
         print(f"script/bench: {str(error) or 'Stopped; no numbers.'}", file=sys.stderr)

@@ -113,12 +113,13 @@ def _list_stages(
 
     stages = [
         Stage(f"{SERVERS_OF_SINGLES[name]}_c{count}", product.port_of(name), count, 1, make_singles)
-        for name in names
         for count in CONNECTIONS
+        for name in names
     ]
+    # The largest first: it is compared with the peer, which has just been measured.
     stages += [
         Stage(f"batch_{batch}_c{count}", product.port, count, batch, make_batches_of(batch))
-        for batch in BATCHES
+        for batch in reversed(BATCHES)
         for count in CONNECTIONS
     ]
     return [*stages, Stage("batch_1000_of_all_stores_c8", product.port, 8, BATCHES[-1], make_mixed)]

@@ -176,6 +176,16 @@ class Rig:
             superuser.execute(create.format(*map(sql.Identifier, names)))
         return _with_name(self.postgresql.owner_url, name)
 
+    def check_books(self, database: Database) -> int:
+        """Prove that every level is the sum of its movements; returns how many there are.
+
+        Raises SetUpError with what does not agree.
+        """
+        told = serve.manage(
+            self._place(database), ["checkledger", "--json"], {"DATABASE_STATEMENT_TIMEOUT_MS": "0"}
+        )
+        return int(json.loads(told)["movements"])
+
     # --- processes ------------------------------------------------------------------------
 
     def start_product(self, database: Database, *names: str) -> "Product":

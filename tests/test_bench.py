@@ -35,6 +35,7 @@ def run(*options, program="benchmarks"):
 def test_every_part_runs_and_ends_with_one_object_and_no_process():
     done = run("--tiny", "--no-peer", "--json")
     assert done.returncode == 0, done.stderr
+    assert "All books are right" in done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     measured = RATIOS - OF_THE_PEER - NOT_EVERYWHERE
     assert measured <= told["ratios"].keys()
