@@ -154,6 +154,11 @@ else:
     _database["CONN_HEALTH_CHECKS"] = True
     # A frozen process must not hold a store's lane; a lost server must not hold a till.
     _options.setdefault("connect_timeout", 3)
+    # What every request asks is planned once a session, if inventory_project/rows.py says so; the
+    # number keeps psycopg from preparing anything else. A pooler that hands a session on after each
+    # transaction has to know of prepared statements, else false.
+    if env.bool("DATABASE_PREPARES", default=True):
+        _options.setdefault("prepare_threshold", 1_000_000)
     _options.setdefault(
         "options",
         " ".join(
