@@ -23,8 +23,8 @@ from inventory_project.reading import (
     read_whole_number,
     refuse_both_or_neither,
 )
+from orders.judging import SaleLine
 from orders.models import RECEIPT_CHARACTERS_MAX
-from orders.sales import SaleLine
 from stock.models import Kind
 
 _READERS: Readers = {

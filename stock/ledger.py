@@ -30,7 +30,7 @@ from catalog.scanning import Scanned, choose_scanned, find_scanned
 from inventory_project.errors import Conflict, DomainError
 from inventory_project.failpoints import reach
 from inventory_project.fields import format_quantity
-from inventory_project.rows import adapt_value, make_table, read_uuid
+from inventory_project.rows import adapt_value, be_among, make_table, read_uuid
 from stock import statements
 from stock.history import Past, Proof, Standing
 from stock.models import BALANCE_UNITS_MAX, DECREASING_KINDS, LedgerHead, Movement
@@ -298,9 +298,14 @@ def refuses_below_zero(*, store: Store, product: Product, is_sale: bool) -> bool
 
 def open_lanes(store_ids: Iterable[int]) -> None:
     """Make the head row of every store that has none yet."""
-    ids = sorted(store_ids)
     with connection.cursor() as cursor:
-        cursor.execute(statements.OPEN_LANES.format(ids=", ".join(["%s"] * len(ids))), ids)
+        cursor.execute(*write_open_lanes(store_ids))
+
+
+def write_open_lanes(store_ids: Iterable[int]) -> tuple[str, list[int]]:
+    """The statement of `open_lanes`, for who makes it a part of another."""
+    among, ids = be_among(connection, sorted(store_ids))
+    return statements.OPEN_LANES.format(among=among), ids
 
 
 def lock_stores(store_ids: Iterable[int]) -> None:

@@ -146,7 +146,7 @@ SELECT min(p.nth)
 OPEN_LANES = """
 INSERT INTO stock_ledgerhead (store_id, last_seq)
 SELECT store.id, 0 FROM stores_store AS store
- WHERE store.id IN ({ids})
+ WHERE store.id {among}
    AND NOT EXISTS (SELECT 1 FROM stock_ledgerhead AS head WHERE head.store_id = store.id)
  ORDER BY store.id
     ON CONFLICT DO NOTHING
