@@ -46,15 +46,20 @@ class CredentialThrottle(BaseThrottle):
 def charge_batch(request: Request, sent: Any, name: str) -> None:
     """Take what the batch under this name costs beyond the request itself. Raises RateLimited."""
     standing = standing_of(request._request)
-    rest = standing and ask_for_rest(standing.limit, sent, name)
+    rest = standing and ask_for_rest(standing.limit, count_rows(sent, name))
     if rest:
         _take(request, rest)
 
 
-def ask_for_rest(limit: Limit, sent: Any, name: str) -> Ask | None:
-    """What the batch under this name costs beyond the request itself, None for nothing."""
+def count_rows(sent: Any, name: str) -> int:
+    """How many rows a body has under this name, 1 if there is no list."""
     rows = sent.get(name) if isinstance(sent, dict) else None
-    cost = cost_of_batch(len(rows), limit) if isinstance(rows, list) else 1
+    return len(rows) if isinstance(rows, list) else 1
+
+
+def ask_for_rest(limit: Limit, count: int) -> Ask | None:
+    """What so many rows cost beyond the request itself, None for nothing."""
+    cost = cost_of_batch(count, limit)
     return Ask(limit, cost - 1, wait_for=cost) if cost > 1 else None
 
 

@@ -24,6 +24,7 @@ from inventory_project.failpoints import reach
 from inventory_project.fields import parse_event_id
 from inventory_project.limits import (
     ask_for_rest,
+    count_rows,
     find_key_limit,
     find_stranger_limit,
     refuse_if_spent,
@@ -31,7 +32,7 @@ from inventory_project.limits import (
 from inventory_project.windows import Ask, Standing, take_all
 from orders import sales
 from orders.judging import Outcome, Parcel, SaleLine
-from orders.parsing import parse_event, read_batch
+from orders.parsing import PlainEvent, make_line, parse_event, read_batch, read_plainly
 from orders.tasks import ring_doorbell
 from stores.authentication import SCHEME, KeyRefused, find_principals
 from stores.principals import Principal
@@ -70,6 +71,16 @@ def read_told(data: Any, *, principal: Principal) -> Told:
         except Invalid as error:
             told.outcomes.append(_reject(event, error))
     return told
+
+
+def tell_plainly(events: PlainEvent | list[PlainEvent], *, principal: Principal) -> Told | None:
+    """What `read_told` reads, if nothing is wrong with any of them; else None."""
+    is_batch, many = isinstance(events, list), events if isinstance(events, list) else [events]
+    try:
+        lines = [make_line(event, is_device=principal.is_device) for event in many]
+    except InvalidValue:
+        return None
+    return Told(is_batch, lines, [None] * len(lines))
 
 
 def tell_back(told: Told, accepted: Iterable[Outcome]) -> tuple[int, dict[str, Any]]:
@@ -135,6 +146,8 @@ class _Visit:
     sent: Sent
     principal: Principal | None = None
     standing: Standing | None = None
+    body: bytes = b""
+    plain: PlainEvent | list[PlainEvent] | None = None
     data: Any = None
     told: Told | None = None
     answer: Answer | None = None
@@ -217,7 +230,10 @@ def _ask_to_enter(visit: _Visit) -> Ask:
 
 
 def _ask_for_batch(visit: _Visit) -> Ask | None:
-    return visit.standing and ask_for_rest(visit.standing.limit, visit.data, "events")
+    if isinstance(visit.plain, PlainEvent) or visit.standing is None:
+        return None
+    count = count_rows(visit.data, "events") if visit.plain is None else len(visit.plain)
+    return ask_for_rest(visit.standing.limit, count)
 
 
 def _refuse_if_spent(visit: _Visit) -> None:
@@ -231,12 +247,19 @@ def _refuse_stranger(visit: _Visit) -> None:
 
 
 def _read(visit: _Visit) -> None:
-    visit.data = parse_json(doors.read_body(visit.sent))
+    visit.body = doors.read_body(visit.sent)
+    visit.plain = read_plainly(visit.body)
+    if visit.plain is None:
+        visit.data = parse_json(visit.body)
 
 
 def _understand(visit: _Visit) -> None:
     assert visit.principal
-    visit.told = read_told(visit.data, principal=visit.principal)
+    if visit.plain is not None:
+        visit.told = tell_plainly(visit.plain, principal=visit.principal)
+    if visit.told is None:
+        data = parse_json(visit.body) if visit.data is None else visit.data
+        visit.told = read_told(data, principal=visit.principal)
 
 
 def _accept(visits: list[_Visit]) -> None:

@@ -92,7 +92,7 @@ def test_what_breaks_here_is_500_and_says_nothing(till, monkeypatch, caplog, lim
     def fail(*_, **__):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("orders.parsing.read_object", fail)
+    monkeypatch.setattr(accepting.sales, "judge", fail)
     answer = till.post(SALES, sale())
     assert (answer.status_code, answer.body["code"]) == (500, "broken")
     assert "secret" not in answer.content.decode()
