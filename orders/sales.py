@@ -67,6 +67,7 @@ def accept_all(parcels: Sequence[Parcel]) -> list[list[Outcome]]:
 
     What fails, fails for all of them.
     """
+    reach("before_judging")
     judged = judge(parcels)
     if judged.new:
         with transaction.atomic(durable=True):

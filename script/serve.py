@@ -39,7 +39,9 @@ from script.server_process import (
 PORT_DEFAULT = 8000
 # A process reads one request's events at a time; on SQLite a second one only waits to write.
 WEB_PROCESSES = {"sqlite": "1", "postgresql": "2"}
-WEB_THREADS = 4  # a process; blocking: each serves one request at a time
+# A process; each serves one request at a time and may hold a connection to the database. Sales that
+# wait in them share a commit: 16 instead of 4 halve the processor's time of a small sale.
+WEB_THREADS = 16
 WORKER_PROCESSES = {"sqlite": "1", "postgresql": "2"}  # SQLite has one writer at a time
 DATABASE_FILES = {"sqlite": "kiryana.sqlite3", "shop": "shop.sqlite3"}
 SHOP_SKU = "TEA-001"  # of the printed lines, in a shop that has no product yet

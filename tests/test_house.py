@@ -13,7 +13,7 @@ ORDER = ["inventory_project", "accounts", "stores", "catalog", "stock", "orders"
 PROGRAMS = [*ORDER, "script", "examples", "benchmarks", "tests"]
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "services", "misc"}
 # The one screen with all addresses, and what the web server calls, have to know all doors.
-KNOWS_EVERY_APP = {Path("inventory_project/urls.py"), Path("inventory_project/wsgi.py")}
+KNOWS_EVERY_APP = {Path(f"inventory_project/{name}.py") for name in ("urls", "wsgi", "asgi")}
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 500
 
