@@ -8,7 +8,6 @@ that writes its movement. Nothing else remembers an event, so nothing else can l
 import logging
 import uuid
 import zoneinfo
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -272,11 +271,10 @@ def _apply(
         return Applied()
     ledger.start_staging()
     with connection.cursor() as cursor:
-        _stage(cursor, stores, events_max, keys)
-        ledger.post_staged()
-        verdicts = _clear(cursor)
+        taken = _stage(cursor, stores, events_max, keys)
+        posted = ledger.post_staged().movements
+        known = _clear(cursor, others=taken - posted)
     reach("before_apply_commit")
-    taken, posted, known = verdicts.total(), verdicts["applied"], verdicts["duplicate"]
     last_store_id = stores[-1] if len(stores) == stores_max else 0
     return Applied(taken, posted, known, taken - posted - known, last_store_id)
 
@@ -304,24 +302,32 @@ def _claim_these(keys: Sequence[Key]) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _stage(cursor: Any, stores: Sequence[int], events_max: int, keys: Sequence[Key] | None) -> None:
+def _stage(cursor: Any, stores: Sequence[int], events_max: int, keys: Sequence[Key] | None) -> int:
+    """Stage the events of these lanes; returns how many."""
     taken, params = _take(stores, events_max) if keys is None else _take_these(stores, keys)
     policy = settings.NEGATIVE_STOCK_OF_SALES
     cursor.execute(statements.STAGE.format(columns=STAGE_COLUMNS, taken=taken), [policy, *params])
+    staged = int(cursor.rowcount)
     cursor.execute(statements.COUNT_UNRESOLVED)
     if cursor.fetchone()[0]:
         row_address = ROW_ADDRESS[connection.vendor]
         cursor.execute(statements.RESOLVE_BARCODES.format(row_address=row_address), [policy])
+    return staged
 
 
-def _clear(cursor: Any) -> Counter[str]:
-    """Take what was posted or known out of the inbox and park the rest; counts by verdict."""
-    cursor.execute(statements.COUNT_VERDICTS)
-    verdicts = Counter(dict(cursor.fetchall()))
-    for reason in sorted(verdicts.keys() - {"applied", "duplicate"}):
+def _clear(cursor: Any, *, others: int) -> int:
+    """Take what was posted or known out of the inbox and park the rest; returns how many were
+    known. `others`: how many did not post."""
+    verdicts = _count_verdicts(cursor) if others else {}
+    for reason in sorted(verdicts.keys() - {"duplicate"}):
         cursor.execute(statements.PARK[connection.vendor], [reason, reason])
     cursor.execute(statements.CLEAR[connection.vendor])
-    return verdicts
+    return verdicts.get("duplicate", 0)
+
+
+def _count_verdicts(cursor: Any) -> dict[str, int]:
+    cursor.execute(statements.COUNT_VERDICTS)
+    return dict(cursor.fetchall())
 
 
 def _take(stores: Sequence[int], events_max: int) -> tuple[str, list[Any]]:

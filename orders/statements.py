@@ -79,14 +79,18 @@ SELECT head.store_id FROM stock_ledgerhead AS head
 LOCK = {"postgresql": "FOR UPDATE OF head SKIP LOCKED", "sqlite": ""}
 
 # The oldest events of each lane. One limit over all lanes would cut some of them by chance.
+# OFFSET 0 is PostgreSQL's fence: when the inbox was full as statistics were taken, the planner
+# would join the stores inside the loop and read all of them once for every lane, 57 ms of 73.
 TAKE = {
     "postgresql": """
-  FROM {lanes}
- CROSS JOIN LATERAL (
-       SELECT q.*, q.ctid AS inbox_row FROM orders_saleevent AS q
-        WHERE q.store_id = lane.store_id AND q.status = 'pending'
-          AND (q.next_try_at IS NULL OR q.next_try_at <= %s)
-        ORDER BY q.received_at LIMIT %s) AS e
+  FROM (SELECT waiting.*
+          FROM {lanes}
+         CROSS JOIN LATERAL (
+               SELECT q.*, q.ctid AS inbox_row FROM orders_saleevent AS q
+                WHERE q.store_id = lane.store_id AND q.status = 'pending'
+                  AND (q.next_try_at IS NULL OR q.next_try_at <= %s)
+                ORDER BY q.received_at LIMIT %s) AS waiting
+        OFFSET 0) AS e
 """,
     "sqlite": """
   FROM {lanes}
@@ -109,6 +113,7 @@ TAKE_THESE = """
 STAGE = """
 INSERT INTO stock_posting ({columns}, inbox_row)
 SELECT e.store_id,
+       row_number() OVER (PARTITION BY e.store_id ORDER BY e.received_at, e.event_id),
        row_number() OVER (PARTITION BY e.store_id ORDER BY e.received_at, e.event_id),
        product.id, e.kind,
        CASE WHEN e.kind = 'sale' THEN -e.quantity ELSE e.quantity END,
@@ -161,10 +166,8 @@ UPDATE stock_posting
 
 COUNT_UNRESOLVED = "SELECT count(*) FROM stock_posting WHERE product_id IS NULL"
 
-# What became of the staged rows, counted.
-COUNT_VERDICTS = """
-SELECT CASE WHEN posts THEN 'applied' ELSE verdict END, count(*) FROM stock_posting GROUP BY 1
-"""
+# Why rows did not post, counted.
+COUNT_VERDICTS = "SELECT verdict, count(*) FROM stock_posting WHERE NOT posts GROUP BY verdict"
 
 # Exactly the rows that were read, by where they lie: a row that was committed meanwhile, with an
 # older time of arrival even, is not among them. Addresses hold because a pending row is changed
