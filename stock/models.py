@@ -58,6 +58,9 @@ class LedgerHead(models.Model):
 
     store = models.OneToOneField(Store, on_delete=models.PROTECT, primary_key=True)
     last_seq = models.BigIntegerField(default=0)
+    taken_until = models.DateTimeField(
+        null=True, help_text="Arrival of the newest sale taken; older ones may still come."
+    )
 
     class Meta:
         constraints = [

@@ -13,7 +13,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS stock_posting {on_commit} AS
 SELECT store_id, seq AS nth, seq AS place, product_id, kind, quantity, amount, event_id, digest,
        occurred_at, business_date, receipt, reason, actor_id, device_id, reverses_seq,
        CAST(1 AS boolean) AS posts, CAST(0 AS boolean) AS refuses_below_zero,
-       CAST('' AS varchar(24)) AS verdict, {row_address} AS inbox_row
+       CAST('' AS varchar(24)) AS verdict, {row_address} AS inbox_row, recorded_at AS received_at
   FROM stock_movement
  WHERE 1 = 0
 """
@@ -129,11 +129,16 @@ SELECT p.store_id, head.last_seq + p.place, p.product_id, p.kind, p.quantity,
  ORDER BY p.store_id, p.place
 """
 
+# `taken_until` never goes back, although a sale that arrived before it may be among the taken.
 ADVANCE_HEADS = """
 UPDATE stock_ledgerhead
-   SET last_seq = stock_ledgerhead.last_seq + added.movements
-  FROM (SELECT store_id, count(*) AS movements FROM stock_posting WHERE posts GROUP BY store_id)
-       AS added
+   SET last_seq = stock_ledgerhead.last_seq + added.movements,
+       taken_until = CASE WHEN stock_ledgerhead.taken_until > added.received_at
+                          THEN stock_ledgerhead.taken_until
+                          ELSE COALESCE(added.received_at, stock_ledgerhead.taken_until) END
+  FROM (SELECT store_id, count(*) FILTER (WHERE posts) AS movements,
+               max(received_at) AS received_at
+          FROM stock_posting GROUP BY store_id) AS added
  WHERE added.store_id = stock_ledgerhead.store_id
 """
 
