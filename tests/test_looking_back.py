@@ -80,7 +80,7 @@ def test_a_round_that_did_not_come_to_its_end_still_looks_back(going):
 
 def test_replayed_and_freed_sales_are_taken_at_once(lahore, tea, going):
     replayed, freed = line("NOBODY"), line("LATER")
-    accept(lahore, replayed, freed, line())
+    accept(lahore, freed, replayed, line())
     assert drain(seconds_max=5, going=going) == 3
     make_product("NOBODY")
     sales.replay(principal=HEAD_OFFICE, event_id=replayed.event_id)
