@@ -4,6 +4,7 @@ Every change locks the one CatalogHead row, takes the next version and writes a 
 the same transaction. So versions commit in order, and the feed of changes is complete.
 """
 
+import secrets
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from catalog.models import (
     Product,
     ProductChange,
 )
+from inventory_project.caching import STAMP_BITS
 from inventory_project.errors import Conflict, InvalidValue
 from inventory_project.fields import (
     GTIN_LENGTHS,
@@ -381,7 +383,9 @@ def take_versions(count: int) -> int:
     CatalogHead.objects.get_or_create(id=1)
     head = CatalogHead.objects.select_for_update().get(id=1)
     head.version += count
-    head.save(update_fields=["version"])
+    if count:
+        head.stamp = secrets.randbits(STAMP_BITS)
+    head.save(update_fields=["version", "stamp"])
     return head.version - count + 1
 
 

@@ -28,11 +28,13 @@ class CatalogHead(models.Model):
     """One row: the version of the catalogue. (Table class C.)
 
     Locked by every change, so versions commit in order and without gaps and a follower of
-    "after version n" never misses one.
+    "after version n" never misses one. `stamp` tells apart two versions of one number, as there
+    are after a database was restored from a copy: kept answers are of one of them.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     version = models.BigIntegerField(default=0)
+    stamp = models.BigIntegerField(db_default=0, help_text="Drawn by lot for each version.")
 
     class Meta:
         constraints = [

@@ -1,6 +1,9 @@
 """Doors to the catalogue: `/api/catalog/`, and what a till asks first: `/api/stores/current/`."""
 
+from typing import Any
+
 from django.conf import settings
+from django.http import HttpResponse
 from django.utils import timezone as clock
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers, status, viewsets
@@ -10,18 +13,21 @@ from rest_framework.views import APIView
 
 from catalog import editing
 from catalog.filters import CategoryFilter, ProductFilter, find_category
-from catalog.models import Category, Product, ProductChange
+from catalog.models import CatalogHead, Category, Product, ProductChange
 from catalog.serializers import (
     CategorySerializer,
     ProductChangeSerializer,
     ProductSerializer,
 )
+from catalog.writing import read_columns, write_product, write_products
 from inventory_project.api import refuse_unknown_parameters
 from inventory_project.bodies import read_sent
+from inventory_project.caching import answer_by_version
 from inventory_project.errors import InvalidValue, NotFound
 from inventory_project.fields import clean_sku
 from inventory_project.limits import describe, find_limit
 from inventory_project.paging import KeysetPagination, read_after, read_limit
+from inventory_project.schema import KNOWN_ETAG
 from stores.permissions import ReadsAllHeadOfficeWrites, principal_of
 from stores.serializers import StoreSerializer
 
@@ -34,17 +40,18 @@ class ProductViewSet(viewsets.GenericViewSet[Product]):
     page_order = ("sku",)
     page_parameters = ("limit", "cursor")
     lookup_field = "sku"
-    queryset = Product.objects.select_related("category").prefetch_related("barcodes")
+    queryset = Product.objects.all()
 
-    @extend_schema(summary="Products; or the one a barcode means")
-    def list(self, request: Request) -> Response:
-        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(ProductSerializer(page, many=True).data)
+    @extend_schema(summary="Products; or the one a barcode means", parameters=[KNOWN_ETAG])
+    def list(self, request: Request) -> HttpResponse:
+        return answer_by_version(request, head=CatalogHead, scope="", make=self._make_page)
 
-    @extend_schema(summary="One product")
-    def retrieve(self, request: Request, sku: str) -> Response:
+    @extend_schema(summary="One product", parameters=[KNOWN_ETAG])
+    def retrieve(self, request: Request, sku: str) -> HttpResponse:
         refuse_unknown_parameters(request, set())
-        return Response(ProductSerializer(self._find(sku)).data)
+        return answer_by_version(
+            request, head=CatalogHead, scope="", make=lambda: write_product(self._find(sku))
+        )
 
     @extend_schema(summary="Add a product", responses={201: ProductSerializer})
     def create(self, request: Request) -> Response:
@@ -52,8 +59,7 @@ class ProductViewSet(viewsets.GenericViewSet[Product]):
         sent = ProductSerializer(data=read_sent(request))
         sent.is_valid(raise_exception=True)
         product = editing.create_product(by=principal_of(request), **sent.validated_data)
-        answer = ProductSerializer(self._find(product.sku)).data
-        return Response(answer, status=status.HTTP_201_CREATED)
+        return Response(write_product(product), status=status.HTTP_201_CREATED)
 
     @extend_schema(summary="Change a product; barcodes are replaced as a whole")
     def partial_update(self, request: Request, sku: str) -> Response:
@@ -63,13 +69,18 @@ class ProductViewSet(viewsets.GenericViewSet[Product]):
         sent.is_valid(raise_exception=True)
         fields = {n: v for n, v in sent.validated_data.items() if n != "sku"}
         editing.change_product(product, by=principal_of(request), **fields)
-        return Response(ProductSerializer(self._find(sku)).data)
+        return Response(write_product(product))
 
     @extend_schema(summary="Take out of the range; late events still count", request=None)
     def retire(self, request: Request, sku: str) -> Response:
         refuse_unknown_parameters(request, set())
-        editing.retire_product(self._find(sku), by=principal_of(request))
-        return Response(ProductSerializer(self._find(sku)).data)
+        product = editing.retire_product(self._find(sku), by=principal_of(request))
+        return Response(write_product(product))
+
+    def _make_page(self) -> Any:
+        products = read_columns(self.filter_queryset(self.get_queryset()))
+        page = write_products(self.paginate_queryset(products) or ())
+        return self.get_paginated_response(page).data
 
     def _find(self, sku: str) -> Product:
         try:

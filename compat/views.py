@@ -1,14 +1,16 @@
 """The addresses of three earlier versions, as thin doors to what writes today."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog import editing
-from catalog.models import Product
+from catalog.models import CatalogHead
 from compat import reading
 from compat.door import Door, HeadOfficeOrShop, find_own_store, find_product, find_store
 from compat.moving import add_product, move, order
@@ -18,18 +20,20 @@ from compat.writing import (
     describe_level,
     describe_movement,
     describe_product,
+    describe_products,
     describe_store,
     write_number,
     write_thousandths,
 )
 from inventory_project.bodies import read_sent
+from inventory_project.caching import answer_by_version
 from inventory_project.errors import Invalid
 from inventory_project.paging import read_after, read_limit
 from inventory_project.reading import read_object, refuse_both_or_neither
 from stock.filters import between, read_range
 from stock.models import Level, Movement
 from stores import registry
-from stores.models import Store
+from stores.models import Store, StoresHead
 from stores.permissions import ReadsAllHeadOfficeWrites, principal_of
 
 PRODUCT_ADDED = "Product added."
@@ -75,8 +79,10 @@ class SecondCreateProduct(Door):
 
 
 class SecondProducts(Door):
-    def get(self, request: Request) -> Response:
-        return Response({"status": "success", "data": {"products": _list_products()}})
+    def get(self, request: Request) -> HttpResponse:
+        return _keep_products(
+            request, lambda products: {"status": "success", "data": {"products": products}}
+        )
 
 
 class SecondAddStore(Door):
@@ -88,8 +94,8 @@ class SecondAddStore(Door):
 
 
 class SecondStores(Door):
-    def get(self, request: Request) -> Response:
-        return Response({"stores": _list_stores(request)})
+    def get(self, request: Request) -> HttpResponse:
+        return _keep_stores(request, lambda stores: {"stores": stores})
 
 
 class SecondStockOfStore(Door):
@@ -146,8 +152,8 @@ class ThirdAddProduct(Door):
 
 
 class ThirdProducts(Door):
-    def get(self, request: Request) -> Response:
-        return _succeed("All products.", products=_list_products())
+    def get(self, request: Request) -> HttpResponse:
+        return _keep_products(request, lambda products: _tell("All products.", products=products))
 
 
 class ThirdAddStore(Door):
@@ -162,8 +168,8 @@ class ThirdAddStore(Door):
 
 
 class ThirdStores(Door):
-    def get(self, request: Request) -> Response:
-        return _succeed("All stores.", stores=_list_stores(request))
+    def get(self, request: Request) -> HttpResponse:
+        return _keep_stores(request, lambda stores: _tell("All stores.", stores=stores))
 
 
 class ThirdOrder(Door):
@@ -189,17 +195,32 @@ def _move(request: Request, store: Store, product_id: str) -> Any:
     return write_thousandths(move(principal=principal, store=store, product=product, **fields))
 
 
-def _list_products() -> list[dict[str, Any]]:
-    return [describe_product(product) for product in Product.objects.order_by("pk")]
+def _keep_products(request: Request, wrap: Callable[[list[Any]], Any]) -> HttpResponse:
+    """All products, whole and never by pages: earlier programs know none."""
+    return answer_by_version(
+        request, head=CatalogHead, scope="", make=lambda: wrap(describe_products())
+    )
 
 
-def _list_stores(request: Request) -> list[dict[str, Any]]:
-    stores = Store.objects.visible_to(principal_of(request)).order_by("pk")
-    return [describe_store(store) for store in stores]
+def _keep_stores(request: Request, wrap: Callable[[list[Any]], Any]) -> HttpResponse:
+    """All stores that the caller sees."""
+    principal = principal_of(request)
+    stores = Store.objects.visible_to(principal).order_by("pk")
+    rows = stores.values_list("pk", "name", "address", named=True)
+    return answer_by_version(
+        request,
+        head=StoresHead,
+        scope=principal.scope,
+        make=lambda: wrap([*map(describe_store, rows)]),
+    )
+
+
+def _tell(message: str, **facts: Any) -> dict[str, Any]:
+    return {"success": True, "message": message, **facts}
 
 
 def _succeed(message: str, **facts: Any) -> Response:
-    return Response({"success": True, "message": message, **facts})
+    return Response(_tell(message, **facts))
 
 
 def _read_filters(request: Request) -> dict[str, Any]:

@@ -6,14 +6,23 @@ from typing import Any
 import orjson
 
 from catalog.models import Product
-from inventory_project.fields import QUANTITY_PLACES
+from inventory_project.fields import MONEY_PLACES, QUANTITY_PLACES, whole
 from stock.models import Kind, Level, Movement
-from stores.models import Store
+
+TENTHOUSANDTHS: int = 10**MONEY_PLACES
 
 
 def write_number(value: Decimal) -> orjson.Fragment:
     """A JSON number with all its digits, which a float would not promise."""
     return orjson.Fragment(format(value.normalize(), "f"))
+
+
+def write_price(tenthousandths: int) -> int | orjson.Fragment:
+    """The same of a price as it is stored; most have no fraction."""
+    units, fraction = divmod(tenthousandths, TENTHOUSANDTHS)
+    if not fraction:
+        return units
+    return orjson.Fragment(f"{units}.{fraction:0{MONEY_PLACES}}".rstrip("0"))
 
 
 def write_thousandths(thousandths: int) -> orjson.Fragment:
@@ -26,14 +35,23 @@ def describe_product(product: Product) -> dict[str, Any]:
     return {"id": product.pk, "name": product.name, "price": write_number(product.price)}
 
 
+def describe_products() -> list[dict[str, Any]]:
+    """All products, as `describe_product` would one by one."""
+    products = Product.objects.order_by("pk").annotate(tenthousandths=whole("price"))
+    return [
+        {"id": pk, "name": name, "price": write_price(tenthousandths)}
+        for pk, name, tenthousandths in products.values_list("pk", "name", "tenthousandths")
+    ]
+
+
 def describe_first_product(product: Product) -> dict[str, Any]:
     """A product as version 1 tells it."""
     category = product.category.name if product.category else None
     return {"id": product.pk, "name": product.name, "category": category}
 
 
-def describe_store(store: Store) -> dict[str, Any]:
-    """A store as versions 2 and 3 tell it."""
+def describe_store(store: Any) -> dict[str, Any]:
+    """A store, or a row of its columns, as versions 2 and 3 tell it."""
     return {"id": store.pk, "name": store.name, "address": store.address}
 
 

@@ -3,8 +3,17 @@
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
 
 from inventory_project.api import PROBLEM_CONTENT_TYPE, TITLES
+
+# Of an answer that is kept by version, see caching.py.
+KNOWN_ETAG = OpenApiParameter(
+    "If-None-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The ETag of the answer you have: 304 without a body when it still holds.",
+)
 
 _PROBLEM = {
     "type": "object",
@@ -50,6 +59,8 @@ class ProblemAutoSchema(AutoSchema):
         statuses = _ALWAYS + (_WITH_BODY if self.method not in ("GET", "HEAD") else (409,))
         for status in statuses:
             operation["responses"].setdefault(str(status), _describe(status))
+        if any(found.get("name") == KNOWN_ETAG.name for found in operation.get("parameters", ())):
+            operation["responses"]["304"] = {"description": "As you have it."}
         return operation
 
 

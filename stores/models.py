@@ -76,11 +76,13 @@ class StoreQuerySet(StoreScopedQuerySet):
 class StoresHead(models.Model):
     """One row: the version of the list of stores. (Table class C.)
 
-    Locked by every change, so versions commit in order and without gaps.
+    Locked by every change, so versions commit in order and without gaps. `stamp` as in
+    catalog.CatalogHead.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     version = models.BigIntegerField(default=0)
+    stamp = models.BigIntegerField(db_default=0, help_text="Drawn by lot for each version.")
 
     class Meta:
         constraints = [

@@ -37,6 +37,14 @@ class Principal:
         user = self.user
         return user is not None and (user.is_superuser or user.has_perm("stores.work_chain_wide"))
 
+    @property
+    def scope(self) -> str:
+        """Which stores it sees, in a word: who has the same word sees the same rows."""
+        if self.is_chain_wide:
+            return "chain"
+        ids = [self.store.pk] if self.store else sorted(self.member_store_ids)
+        return f"stores {ids}"
+
     @cached_property
     def member_store_ids(self) -> list[int]:
         if self.user is None:

@@ -53,7 +53,7 @@ def test_lists_ask_the_database_the_same_for_one_row_as_for_many(
         make.make_store(f"S-{number}")
         make.receive(lahore, f"A{number}", 1)
     for path in ("/allProducts", "/allStores", "/api/product/products", "/api/store/stores"):
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(3):  # the key, the version, the rows
             assert head_office.get(path).status_code == 200
     with django_assert_num_queries(3):
         assert len(till.get(f"/stock/store/{lahore.pk}").body["result"]) == 5
@@ -249,3 +249,14 @@ def test_wrong_filters_of_a_body_are_400(till, lahore):
 def test_head_office_says_which_store(head_office):
     problem = is_problem(head_office.get("/stockMovement"), 400, "required")
     assert problem["errors"][0]["pointer"] == "?storeId"
+
+
+def test_list_tells_each_price_as_when_it_was_made(head_office):
+    prices = ["0", "12", "12.5", "0.0001", "1200", "99999999.9999"]
+    made = [
+        head_office.post("/createProduct", {"name": f"P {price}", "price": price}).body["product"]
+        for price in prices
+    ]
+    answer = head_office.send("get", "/allProducts", b"")
+    assert answer.body["data"]["products"] == made
+    assert b'"price":99999999.9999' in answer.content  # a float would have lost a digit

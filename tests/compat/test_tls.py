@@ -24,4 +24,4 @@ def test_call_without_tls_is_refused_and_not_redirected(
             is_problem(answer, 403, "https_needed")
         assert "Location" not in answer
         secure = client.get("/allStores", headers=till._headers(), secure=True)
-    assert (secure.status_code, secure["Cache-Control"]) == (200, "no-store")
+    assert (secure.status_code, secure["Cache-Control"]) == (200, "private, no-cache")
