@@ -378,7 +378,7 @@ def replay(*, principal: Principal, event_id: uuid.UUID, store: Store | None = N
         event.status, event.park_reason, event.detail = Status.PENDING, "", ""
         event.attempts, event.next_try_at = 0, None
         event.save(update_fields=["status", "park_reason", "detail", "attempts", "next_try_at"])
-        ledger.look_back([event.store_id])
+        ledger.look_back({event.store_id})
     return event
 
 
@@ -433,7 +433,8 @@ def free_known_products() -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statements.FREE_KNOWN)
         freed = [row[0] for row in cursor.fetchall()]
-        ledger.look_back(set(freed))
+        if freed:
+            ledger.look_back(set(freed))
     return len(freed)
 
 

@@ -329,12 +329,10 @@ def lock_stores(store_ids: Iterable[int]) -> None:
     )
 
 
-def look_back(store_ids: Iterable[int]) -> None:
+def look_back(store_ids: set[int]) -> None:
     """Let the next look for sales begin at the front of these lanes: older ones wait again."""
-    ids = sorted(store_ids)
-    if ids:
-        lock_stores(ids)
-        LedgerHead.objects.filter(pk__in=ids).update(taken_until=None)
+    lock_stores(store_ids)
+    LedgerHead.objects.filter(pk__in=store_ids).update(taken_until=None)
 
 
 def start_staging() -> None:
