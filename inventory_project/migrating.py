@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations
 
 
@@ -19,3 +20,40 @@ class PostgreSQLOnly(migrations.RunSQL):
     ) -> None:
         if schema_editor.connection.vendor == "postgresql":
             super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class AddIndexOnline(AddIndexConcurrently):
+    """AddIndex while tills go on selling; in a migration with `atomic = False`.
+
+    SQLite has one writer and no such word: it makes the index as always.
+    """
+
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        _way(schema_editor, self, migrations.AddIndex).database_forwards(
+            self, app_label, schema_editor, *states
+        )
+
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        _way(schema_editor, self, migrations.AddIndex).database_backwards(
+            self, app_label, schema_editor, *states
+        )
+
+
+class RemoveIndexOnline(RemoveIndexConcurrently):
+    """RemoveIndex that waits for nobody and lets nobody wait; see AddIndexOnline."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        _way(schema_editor, self, migrations.RemoveIndex).database_forwards(
+            self, app_label, schema_editor, *states
+        )
+
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        _way(schema_editor, self, migrations.RemoveIndex).database_backwards(
+            self, app_label, schema_editor, *states
+        )
+
+
+def _way(schema_editor: Any, operation: Any, plain: Any) -> Any:
+    """The class whose way of doing it this database knows."""
+    concurrent = type(operation).__bases__[0]
+    return concurrent if schema_editor.connection.vendor == "postgresql" else plain

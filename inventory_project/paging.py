@@ -29,7 +29,8 @@ class KeysetPagination(BasePagination):
     """Pages `?limit=&cursor=`; the view says its unique, stable order in `page_order`.
 
     The answer is `{"results": [...], "next": cursor or null}`. A cursor belongs to the filters
-    it was made with; with others it is refused, because the page would make no sense.
+    it was made with; with others it is refused, because the page would make no sense. A view
+    whose page the database cannot find by itself has `narrow_page(queryset, rows=, behind=)`.
     """
 
     def paginate_queryset(  # type: ignore[override]
@@ -39,8 +40,11 @@ class KeysetPagination(BasePagination):
         self._filters = _digest_filters(request)
         limit = read_limit(request)
         cursor = request.query_params.get("cursor")
+        behind = [] if cursor is None else _open(cursor, self._filters)
         if cursor is not None:
-            queryset = queryset.filter(self._behind(queryset.model, _open(cursor, self._filters)))
+            queryset = queryset.filter(self._behind(queryset.model, behind))
+        if narrow := getattr(view, "narrow_page", None):
+            queryset = narrow(queryset, rows=limit + 1, behind=behind)
         rows = list(queryset.order_by(*self._order)[: limit + 1])
         self._last = rows[limit - 1] if len(rows) > limit else None
         return rows[:limit]

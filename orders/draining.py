@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import transaction
@@ -13,6 +13,8 @@ from orders.sales import LANE_EVENTS_MIN
 logger = logging.getLogger(__name__)
 
 SMALLER_AFTER_TIMEOUT = 4
+LOOK_BACK_EVERY_S = 1
+LOOK_BACK_SHARE = 10  # of the rounds' time at most one part in so many
 SQLSTATE_QUERY_CANCELED = "57014"
 
 
@@ -26,6 +28,24 @@ class Round:
 
     after_store_id: int = 0
     events_max: int = 0  # 0: SALES_APPLY_EVENTS_MAX
+    # Whether this round also looks for sales older than the newest one taken of their store. The
+    # first does, then one a second, and fewer where an old snapshot makes it slow.
+    looks_back: bool = True
+    _began: float = field(default_factory=time.monotonic)
+    _looks_back_at: float = 0
+
+    def begin(self) -> None:
+        """Begin at the first store."""
+        self._began = time.monotonic()
+        self.looks_back = self._began >= self._looks_back_at
+
+    def go_on(self, last_store_id: int) -> None:
+        """Continue behind this store; 0 is the end of the round."""
+        self.after_store_id = last_store_id
+        if self.looks_back and last_store_id == 0:
+            now = time.monotonic()
+            pause = max(LOOK_BACK_EVERY_S, LOOK_BACK_SHARE * (now - self._began))
+            self._looks_back_at = now + pause
 
     def narrow(self, error: Exception) -> None:
         """Take less next time: a part of it when time ran out, one store for anything else."""
@@ -58,8 +78,14 @@ def drain(*, seconds_max: float, going: Round | None = None) -> int:
     total, fruitless = 0, 0
     left_out: dict[int, Exception] = {}
     while time.monotonic() < deadline and fruitless < 2:
+        if going.after_store_id == 0:
+            going.begin()
         try:
-            applied = sales.apply_next(after_store_id=going.after_store_id, events_max=going.size)
+            applied = sales.apply_next(
+                after_store_id=going.after_store_id,
+                events_max=going.size,
+                looks_back=going.looks_back,
+            )
         except sales.NO_EVENTS_FAULT as error:
             if not going.is_one_store:
                 going.narrow(error)
@@ -75,7 +101,7 @@ def drain(*, seconds_max: float, going: Round | None = None) -> int:
         # Nothing behind a store may only mean the end of the round; nothing from 0 on is the end.
         first = going.after_store_id == 0
         fruitless = 0 if applied.taken else fruitless + (2 if first else 1)
-        going.after_store_id = applied.last_store_id
+        going.go_on(applied.last_store_id)
         # So few from all stores were all there was. Going on would apply sales by twos and threes,
         # and a round costs what fifty cost: who came since has rung, or is found by the sweep.
         if first and applied.last_store_id == 0 and applied.taken < LANE_EVENTS_MIN:
@@ -87,7 +113,8 @@ def drain(*, seconds_max: float, going: Round | None = None) -> int:
 def _find_next_store(going: Round) -> int:
     """The store that one store's claim gets next; also the proof that the database answers."""
     with transaction.atomic():
-        return (sales.claim(going.after_store_id, 1) or [0])[0]
+        stores = sales.claim(going.after_store_id, 1, looks_back=going.looks_back)
+        return (stores or [0])[0]
 
 
 def _tell_left_out(left_out: dict[int, Exception], total: int) -> None:

@@ -8,7 +8,6 @@ that writes its movement. Nothing else remembers an event, so nothing else can l
 import logging
 import uuid
 import zoneinfo
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -182,39 +181,51 @@ class Applied:
     last_store_id: int = 0
 
 
-def apply_next(*, after_store_id: int = 0, events_max: int | None = None) -> Applied:
+def apply_next(
+    *, after_store_id: int = 0, events_max: int | None = None, looks_back: bool = True
+) -> Applied:
     """Apply one batch of due events of the stores behind `after_store_id`, in one transaction.
 
-    `events_max` is about how many; the setting SALES_APPLY_EVENTS_MAX if not given.
+    `events_max` is about how many; the setting SALES_APPLY_EVENTS_MAX if not given. Without
+    `looks_back` only those that arrived after the last one taken of their store.
     An error that is not the database's mood is hunted down by halving the batch: the event that
     causes it is tried again later and finally parked, its neighbours go on.
     """
     events_max = events_max or settings.SALES_APPLY_EVENTS_MAX
     try:
-        return _apply(after_store_id=after_store_id, events_max=events_max)
+        return _apply(after_store_id=after_store_id, events_max=events_max, looks_back=looks_back)
     except NO_EVENTS_FAULT:
         raise
     except Exception:
         logger.exception("A batch of sale events could not be applied; halving it.")
-        return _apply_halves(_peek(after_store_id, events_max))
+        return _apply_halves(_peek(after_store_id, events_max, looks_back))
 
 
 @transaction.atomic
 def _apply(
-    *, after_store_id: int = 0, events_max: int = 0, keys: Sequence[Key] | None = None
+    *,
+    after_store_id: int = 0,
+    events_max: int = 0,
+    looks_back: bool = True,
+    keys: Sequence[Key] | None = None,
 ) -> Applied:
     stores_max = _count_lanes(events_max)
-    stores = claim(after_store_id, stores_max) if keys is None else _claim_these(keys)
+    if keys is None:
+        stores = claim(after_store_id, stores_max, looks_back=looks_back)
+    else:
+        stores = _claim_these(keys)
     reach("after_claim")
     if not stores:
         return Applied()
     ledger.start_staging()
     with connection.cursor() as cursor:
-        _stage(cursor, stores, events_max, keys)
-        ledger.post_staged()
-        verdicts = _clear(cursor)
+        if keys is None:
+            taken = _stage(cursor, *_take(stores, events_max, looks_back=looks_back))
+        else:
+            taken = _stage(cursor, *_take_these(stores, keys))
+        posted = ledger.post_staged().movements
+        known = _clear(cursor, others=taken - posted)
     reach("before_apply_commit")
-    taken, posted, known = verdicts.total(), verdicts["applied"], verdicts["duplicate"]
     last_store_id = stores[-1] if len(stores) == stores_max else 0
     return Applied(taken, posted, known, taken - posted - known, last_store_id)
 
@@ -224,8 +235,9 @@ def _count_lanes(events_max: int) -> int:
     return min(lanes_max, max(1, events_max // LANE_EVENTS_MIN))
 
 
-def claim(after_store_id: int, stores_max: int) -> list[int]:
-    sql = statements.CLAIM.format(lock=statements.LOCK[connection.vendor])
+def claim(after_store_id: int, stores_max: int, *, looks_back: bool = True) -> list[int]:
+    since = "" if looks_back else statements.CLAIM_SINCE
+    sql = statements.CLAIM.format(since=since, lock=statements.LOCK[connection.vendor])
     now = adapt_value(connection, clock.now())
     with connection.cursor() as cursor:
         cursor.execute(sql, [after_store_id, now, stores_max])
@@ -242,32 +254,42 @@ def _claim_these(keys: Sequence[Key]) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _stage(cursor: Any, stores: Sequence[int], events_max: int, keys: Sequence[Key] | None) -> None:
-    taken, params = _take(stores, events_max) if keys is None else _take_these(stores, keys)
+def _stage(cursor: Any, taken: str, params: list[Any]) -> int:
+    """Stage the events that `taken` reads; returns how many."""
     policy = settings.NEGATIVE_STOCK_OF_SALES
     cursor.execute(statements.STAGE.format(columns=STAGE_COLUMNS, taken=taken), [policy, *params])
+    staged = int(cursor.rowcount)
     cursor.execute(statements.COUNT_UNRESOLVED)
     if cursor.fetchone()[0]:
         row_address = ROW_ADDRESS[connection.vendor]
         cursor.execute(statements.RESOLVE_BARCODES.format(row_address=row_address), [policy])
+    return staged
 
 
-def _clear(cursor: Any) -> Counter[str]:
-    """Take what was posted or known out of the inbox and park the rest; counts by verdict."""
-    cursor.execute(statements.COUNT_VERDICTS)
-    verdicts = Counter(dict(cursor.fetchall()))
-    for reason in sorted(verdicts.keys() - {"applied", "duplicate"}):
+def _clear(cursor: Any, *, others: int) -> int:
+    """Take what was posted or known out of the inbox and park the rest; returns how many were
+    known. `others`: how many did not post."""
+    verdicts = _count_verdicts(cursor) if others else {}
+    for reason in sorted(verdicts.keys() - {"duplicate"}):
         cursor.execute(statements.PARK[connection.vendor], [reason, reason])
     cursor.execute(statements.CLEAR[connection.vendor])
-    return verdicts
+    return verdicts.get("duplicate", 0)
 
 
-def _take(stores: Sequence[int], events_max: int) -> tuple[str, list[Any]]:
+def _count_verdicts(cursor: Any) -> dict[str, int]:
+    cursor.execute(statements.COUNT_VERDICTS)
+    return dict(cursor.fetchall())
+
+
+def _take(
+    stores: Sequence[int], events_max: int, *, looks_back: bool = True
+) -> tuple[str, list[Any]]:
     per_lane = (
         events_max if len(stores) == 1 else max(LANE_EVENTS_MIN, 2 * events_max // len(stores))
     )
     lanes, params = make_table(connection, "lane", statements.LANE_TYPES, [(s,) for s in stores])
-    sql = statements.TAKE[connection.vendor].format(lanes=lanes)
+    since = "" if looks_back else statements.TAKE_SINCE
+    sql = statements.TAKE[connection.vendor].format(lanes=lanes, since=since)
     return sql, [*params, adapt_value(connection, clock.now()), per_lane]
 
 
@@ -279,13 +301,13 @@ def _take_these(stores: Sequence[int], keys: Sequence[Key]) -> tuple[str, list[A
     return sql, [*stores, *params]
 
 
-def _peek(after_store_id: int, events_max: int) -> list[Key]:
+def _peek(after_store_id: int, events_max: int, looks_back: bool) -> list[Key]:
     """The events the next batch would take; each store's in the order of arrival."""
     with transaction.atomic():
-        stores = claim(after_store_id, _count_lanes(events_max))
+        stores = claim(after_store_id, _count_lanes(events_max), looks_back=looks_back)
         if not stores:
             return []
-        taken, params = _take(stores, events_max)
+        taken, params = _take(stores, events_max, looks_back=looks_back)
         order = "ORDER BY e.store_id, e.received_at, e.event_id"
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT e.store_id, e.event_id {taken} {order}", params)
@@ -356,6 +378,7 @@ def replay(*, principal: Principal, event_id: uuid.UUID, store: Store | None = N
         event.status, event.park_reason, event.detail = Status.PENDING, "", ""
         event.attempts, event.next_try_at = 0, None
         event.save(update_fields=["status", "park_reason", "detail", "attempts", "next_try_at"])
+        ledger.look_back({event.store_id})
     return event
 
 
@@ -409,7 +432,10 @@ def free_known_products() -> int:
         return 0
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statements.FREE_KNOWN)
-        return int(cursor.rowcount)
+        freed = [row[0] for row in cursor.fetchall()]
+        if freed:
+            ledger.look_back(set(freed))
+    return len(freed)
 
 
 def oldest_due_at() -> datetime | None:

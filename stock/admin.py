@@ -197,14 +197,30 @@ def describe_window(since: datetime | None, until: datetime | None, request: Htt
 
 
 class MovementChangeList(AddressedChangeList):
-    """Sorts the newest hour or day alone when that fills the page, and not a week of the chain."""
+    """Sorts the newest hour or day alone when that fills the page, and not a week of the chain;
+    finds one product in one store by the index made for it."""
 
     queryset: Any
 
     def get_results(self, request: HttpRequest) -> None:
+        wanted = self.list_per_page * self.page_num
         if self._shows_all_of_the_chain(request):
-            self.queryset = self._narrow(self.queryset, self.list_per_page * self.page_num)
+            self.queryset = self._narrow(self.queryset, wanted)
+        elif self._shows_one_product_of_a_store(request) and self._has_page():
+            self.queryset = self.queryset.of_product(
+                store_id=int(chosen_store(request)),
+                product_id=int(request.GET["product__id__exact"]),
+                rows=wanted + 1,
+                newest=True,
+            )
         super().get_results(request)
+
+    def _shows_one_product_of_a_store(self, request: HttpRequest) -> bool:
+        return bool(chosen_store(request) and request.GET.get("product__id__exact"))
+
+    def _has_page(self) -> bool:
+        """The paginator says so when there is none, and perhaps no such OFFSET."""
+        return bool(0 < self.page_num <= PAGES_MAX)
 
     def _shows_all_of_the_chain(self, request: HttpRequest) -> bool:
         """Anything searched or filtered is rarer, and other indexes may find it sooner."""
@@ -213,14 +229,14 @@ class MovementChangeList(AddressedChangeList):
 
     def _narrow(self, rows: QuerySet[Any], wanted: int) -> QuerySet[Any]:
         """The same first `wanted` rows, from a shorter span where one holds as many."""
-        if wanted > self.list_per_page * PAGES_MAX:
-            return rows  # no such page, and perhaps no such OFFSET: the paginator says so
+        if not self._has_page():
+            return rows
         newest = self._find_end()
         for hours in NEWEST_SPANS_HOURS:
             recent = rows.filter(recorded_at__gte=newest - timedelta(hours=hours))
             # Asked in order: without one the planner hopes to meet such rows early and reads the
             # table from its oldest end.
-            if wanted > 0 and recent.values_list("seq")[wanted - 1 : wanted]:
+            if recent.values_list("seq")[wanted - 1 : wanted]:
                 return recent
         return rows
 

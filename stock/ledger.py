@@ -15,6 +15,7 @@ of statements, the same text on SQLite and PostgreSQL. The rules:
 import hashlib
 import uuid
 import zoneinfo
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -111,6 +112,14 @@ class Short:
     product_id: int
     available: int
     asked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """How many movements were written, and which rows were refused for want of stock."""
+
+    movements: int
+    short: list[Short]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +242,13 @@ def record(entries: Sequence[Entry]) -> list[Recorded]:
     start_staging()
     _stage(entries, list(first.values()))
     try:
-        short = post_staged()
+        posted = post_staged()
     except IntegrityError as error:
         _raise_out_of_range(entries, error)
         raise
     _raise_conflict()
     _raise_told_as_sale()
-    _raise_insufficient(short)
+    _raise_insufficient(posted.short)
     recorded = _read_recorded()
     seen: set[uuid.UUID] = set()
     return [_tell(recorded[entry.event_id], seen) for entry in entries]
@@ -320,6 +329,12 @@ def lock_stores(store_ids: Iterable[int]) -> None:
     )
 
 
+def look_back(store_ids: set[int]) -> None:
+    """Let the next look for sales begin at the front of these lanes: older ones wait again."""
+    lock_stores(store_ids)
+    LedgerHead.objects.filter(pk__in=store_ids).update(taken_until=None)
+
+
 def start_staging() -> None:
     """Give this transaction an empty `stock_posting`."""
     with connection.cursor() as cursor:
@@ -332,27 +347,29 @@ def start_staging() -> None:
         cursor.execute("DELETE FROM stock_posting")
 
 
-def post_staged() -> list[Short]:
+def post_staged() -> Posted:
     """Turn the staged rows into movements and levels; the rows that do not post get a verdict.
 
-    Verdicts: `duplicate`, `conflict`, `insufficient_stock`, or what the stager wrote. Returns
-    the rows refused for want of stock. The lanes of all staged stores must be held.
+    Verdicts: `duplicate`, `conflict`, `insufficient_stock`, or what the stager wrote. The lanes
+    of all staged stores must be held.
     """
     with connection.cursor() as cursor:
         cursor.execute(statements.FIND_KNOWN)
-        short = _refuse_below_zero(cursor)
+        cursor.execute(statements.COUNT_JUDGED)
+        left_out, refusing = cursor.fetchone()
+        short = _refuse_below_zero(cursor) if refusing else []
+        if left_out or short:
+            cursor.execute(statements.CLOSE_UP)
         cursor.execute(statements.WRITE_LEVELS)
         reach("after_balance_row")
         cursor.execute(statements.WRITE_MOVEMENTS, [adapt_value(connection, clock.now())])
+        movements = cursor.rowcount
         reach("after_ledger_row")
         cursor.execute(statements.ADVANCE_HEADS)
-    return short
+    return Posted(movements, short)
 
 
 def _refuse_below_zero(cursor: Any) -> list[Short]:
-    cursor.execute(statements.COUNT_REFUSING)
-    if cursor.fetchone()[0] == 0:
-        return []
     cursor.execute(statements.READ_REFUSING)
     short = _find_short(cursor.fetchall())
     for start in range(0, len(short), STAGE_ROWS_PER_STATEMENT):
@@ -391,18 +408,23 @@ def _refuse_conflicts_within(entries: Sequence[Entry]) -> dict[uuid.UUID, int]:
 
 
 def _stage(entries: Sequence[Entry], numbers: Sequence[int]) -> None:
+    places: Counter[int] = Counter()
+    staged = []
+    for number in numbers:
+        places[entries[number].store_id] += 1
+        place = places[entries[number].store_id]
+        staged.append(_stage_row(number, place, entries[number]))
     with connection.cursor() as cursor:
-        for start in range(0, len(numbers), STAGE_ROWS_PER_STATEMENT):
-            chunk = numbers[start : start + STAGE_ROWS_PER_STATEMENT]
-            staged = [_stage_row(number, entries[number]) for number in chunk]
-            rows, params = make_table(connection, "r", statements.STAGE_TYPES, staged)
+        for start in range(0, len(staged), STAGE_ROWS_PER_STATEMENT):
+            chunk = staged[start : start + STAGE_ROWS_PER_STATEMENT]
+            rows, params = make_table(connection, "r", statements.STAGE_TYPES, chunk)
             sql = statements.STAGE_ROWS.format(columns=statements.STAGE_COLUMNS, rows=rows)
             cursor.execute(sql, params)
 
 
-def _stage_row(nth: int, entry: Entry) -> tuple[Any, ...]:
+def _stage_row(nth: int, place: int, entry: Entry) -> tuple[Any, ...]:
     return (
-        entry.store_id, nth, entry.product_id, entry.kind, entry.quantity, entry.amount,
+        entry.store_id, nth, place, entry.product_id, entry.kind, entry.quantity, entry.amount,
         entry.event_id, entry.digest, entry.occurred_at, entry.business_date, entry.receipt,
         entry.reason, entry.actor_id, entry.device_id, entry.reverses_seq,
         True, entry.refuses_below_zero, "",

@@ -1,5 +1,6 @@
 """The ledger's tables. ledger.py is their only writer."""
 
+from collections.abc import Iterator
 from typing import Self
 
 from django.conf import settings
@@ -13,6 +14,12 @@ from stores.models import Store, StoreKey, StoreScopedQuerySet
 # Far from the end of a bigint, so that sums of levels still fit and SQLite, which turns an
 # overflow into a float, is stopped by the same constraint as PostgreSQL.
 BALANCE_UNITS_MAX = 1_000_000_000_000
+
+# A store's movements are indexed by product within segments of so many, see ADR 17. Not a setting:
+# it stands in the index.
+SEGMENT_MOVEMENTS = 256
+SEGMENTS_READ_FIRST = 8
+SEGMENTS_READ_MAX = 4_096
 
 
 class Kind(models.TextChoices):
@@ -51,6 +58,9 @@ class LedgerHead(models.Model):
 
     store = models.OneToOneField(Store, on_delete=models.PROTECT, primary_key=True)
     last_seq = models.BigIntegerField(default=0)
+    taken_until = models.DateTimeField(
+        null=True, help_text="Arrival of the newest sale taken; older ones may still come."
+    )
 
     class Meta:
         constraints = [
@@ -95,6 +105,14 @@ class Level(models.Model):
         return f"{self.product}: {self.quantity}"
 
 
+# A text, not `F("seq") / 256`: SQLite uses an index of an expression for the same words only.
+_SEGMENT = models.Func(
+    models.F("seq"),
+    template=f"(%(expressions)s / {SEGMENT_MOVEMENTS})",
+    output_field=models.BigIntegerField(),
+)
+
+
 class MovementQuerySet(StoreScopedQuerySet):
     def for_store(self, store: Store) -> Self:
         return self.filter(store=store)
@@ -102,6 +120,42 @@ class MovementQuerySet(StoreScopedQuerySet):
     def after(self, seq: int) -> Self:
         """The store's feed: what came after this seq, oldest first. Filter by one store first."""
         return self.filter(seq__gt=seq).order_by("seq")
+
+    def of_product(
+        self, *, store_id: int, product_id: int, rows: int, after: int = 0, newest: bool = False
+    ) -> Self:
+        """One product's history in one store: the first `rows` of these movements behind the seq
+        `after`, or with `newest` the last ones. In no order yet.
+
+        Goes through the store's segments, ever more at a time, until so many rows are found.
+        """
+        found: list[int] = []
+        for segments in _cut_segments(after // SEGMENT_MOVEMENTS, _last_segment(store_id), newest):
+            part = self.alias(segment=_SEGMENT).filter(
+                store_id=store_id, product_id=product_id, segment__in=segments, seq__gt=after
+            )
+            way = "-" if newest else ""
+            # By segment first: by `seq` alone, the planner may hope to meet such rows early and
+            # read all movements of the store instead.
+            order = (f"{way}segment", f"{way}seq")
+            found += part.order_by(*order).values_list("seq", flat=True)[: rows - len(found)]
+            if len(found) >= rows:
+                break
+        return self.filter(store_id=store_id, product_id=product_id, seq__in=found)
+
+
+def _last_segment(store_id: int) -> int:
+    seqs = LedgerHead.objects.filter(pk=store_id).values_list("last_seq", flat=True)
+    return (seqs.first() or 0) // SEGMENT_MOVEMENTS
+
+
+def _cut_segments(first: int, last: int, newest: bool) -> Iterator[list[int]]:
+    """The segments from first to last, or back with `newest`; few at first, then more at once."""
+    segments = range(last, first - 1, -1) if newest else range(first, last + 1)
+    size = SEGMENTS_READ_FIRST
+    while segments:
+        yield list(segments[:size])
+        segments, size = segments[size:], min(8 * size, SEGMENTS_READ_MAX)
 
 
 class Movement(models.Model):
@@ -174,8 +228,15 @@ class Movement(models.Model):
             ),
         ]
         indexes = [
-            # History of one product in one store, and its level as of a seq.
-            models.Index(fields=["store", "product", "seq"], name="movement_history"),
+            # History of one product in one store, see MovementQuerySet.of_product. By product
+            # alone each movement would go to a leaf of its own, anywhere in the index.
+            models.Index(
+                models.F("store"),
+                _SEGMENT,
+                models.F("product"),
+                models.F("seq"),
+                name="movement_by_segment",
+            ),
         ]
 
     def __str__(self) -> str:

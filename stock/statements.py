@@ -5,13 +5,15 @@ One text for SQLite and PostgreSQL wherever both can read it.
 
 # A staged row posts unless something speaks against it; `verdict` says what. `posts` is a
 # boolean of its own because PostgreSQL guesses that `verdict = ''` keeps one row in 200 and
-# then joins row by row. Column types follow the Movement table.
+# then joins row by row. `nth` is how the stager calls the row; `place` counts the store's posting
+# rows from 1, so that a movement's seq is the head's last one and its place. Column types follow
+# the Movement table.
 MAKE_STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS stock_posting {on_commit} AS
-SELECT store_id, seq AS nth, product_id, kind, quantity, amount, event_id, digest, occurred_at,
-       business_date, receipt, reason, actor_id, device_id, reverses_seq,
+SELECT store_id, seq AS nth, seq AS place, product_id, kind, quantity, amount, event_id, digest,
+       occurred_at, business_date, receipt, reason, actor_id, device_id, reverses_seq,
        CAST(1 AS boolean) AS posts, CAST(0 AS boolean) AS refuses_below_zero,
-       CAST('' AS varchar(24)) AS verdict, {row_address} AS inbox_row
+       CAST('' AS varchar(24)) AS verdict, {row_address} AS inbox_row, recorded_at AS received_at
   FROM stock_movement
  WHERE 1 = 0
 """
@@ -24,6 +26,7 @@ ROW_ADDRESS = {"postgresql": "ctid", "sqlite": "rowid"}
 STAGE_TYPES = {
     "store_id": "bigint",
     "nth": "bigint",
+    "place": "bigint",
     "product_id": "bigint",
     "kind": "text",
     "quantity": "bigint",
@@ -56,7 +59,11 @@ UPDATE stock_posting
    AND known.event_id = stock_posting.event_id
 """
 
-COUNT_REFUSING = "SELECT count(*) FROM stock_posting WHERE posts AND refuses_below_zero"
+COUNT_JUDGED = """
+SELECT count(*) FILTER (WHERE NOT posts),
+       count(*) FILTER (WHERE posts AND refuses_below_zero)
+  FROM stock_posting
+"""
 
 # Every posting row of each product that has a refusing one, with the balance it starts from.
 READ_REFUSING = """
@@ -77,52 +84,61 @@ UPDATE stock_posting SET posts = false, verdict = 'insufficient_stock'
  WHERE (store_id, nth) IN (SELECT store_id, nth FROM {rows})
 """
 
-# `seq` continues the store's head; `later` is what the rows after this one add to the same
-# level, so that balance_after = the level after all of them - later.
-NUMBERED = """
-SELECT p.*,
-       head.last_seq + row_number() OVER (PARTITION BY p.store_id ORDER BY p.nth) AS seq,
-       sum(p.quantity) OVER (PARTITION BY p.store_id, p.product_id ORDER BY p.nth DESC
-                             ROWS UNBOUNDED PRECEDING) - p.quantity AS later
-  FROM stock_posting AS p
-  JOIN stock_ledgerhead AS head ON head.store_id = p.store_id
- WHERE p.posts
+# Rows that do not post leave no gap in the numbers. Only needed when there are some: numbering
+# as they are staged costs one sort less in each statement that needs the numbers.
+CLOSE_UP = """
+UPDATE stock_posting SET place = closed.place
+  FROM (SELECT p.store_id, p.nth,
+               row_number() OVER (PARTITION BY p.store_id ORDER BY p.nth) AS place
+          FROM stock_posting AS p WHERE p.posts) AS closed
+ WHERE closed.store_id = stock_posting.store_id AND closed.nth = stock_posting.nth
 """
 
 # Sorted by key: with two workers an unsorted upsert deadlocks by the hundred.
-WRITE_LEVELS = f"""
+WRITE_LEVELS = """
 INSERT INTO stock_level (store_id, product_id, quantity, updated_seq)
-SELECT n.store_id, n.product_id, CAST(sum(n.quantity) AS bigint), max(n.seq)
-  FROM ({NUMBERED}) AS n
- WHERE true
- GROUP BY n.store_id, n.product_id
- ORDER BY n.store_id, n.product_id
+SELECT p.store_id, p.product_id, CAST(sum(p.quantity) AS bigint), max(head.last_seq + p.place)
+  FROM stock_posting AS p
+  JOIN stock_ledgerhead AS head ON head.store_id = p.store_id
+ WHERE p.posts
+ GROUP BY p.store_id, p.product_id
+ ORDER BY p.store_id, p.product_id
     ON CONFLICT (store_id, product_id) DO UPDATE
    SET quantity = stock_level.quantity + EXCLUDED.quantity,
        updated_seq = EXCLUDED.updated_seq
 """
 
-# No ON CONFLICT here, ever: a row that is already there means the lock was not held, and the
-# transaction has to fail rather than leave a gap.
-WRITE_MOVEMENTS = f"""
+# balance_after is the level after all of them, less what the rows after this one add to it. The
+# level by a subquery: a join of a large batch would read the whole table instead. No ON CONFLICT
+# here, ever: a row that is already there means the lock was not held, and the transaction has to
+# fail rather than leave a gap.
+WRITE_MOVEMENTS = """
 INSERT INTO stock_movement
        (store_id, seq, product_id, kind, quantity, balance_after, amount, event_id, digest,
         occurred_at, recorded_at, business_date, receipt, reason, actor_id, device_id, reverses_seq)
-SELECT n.store_id, n.seq, n.product_id, n.kind, n.quantity,
-       CAST(level.quantity - n.later AS bigint), n.amount, n.event_id, n.digest,
-       n.occurred_at, %s, n.business_date, n.receipt, n.reason, n.actor_id, n.device_id,
-       n.reverses_seq
-  FROM ({NUMBERED}) AS n
-  JOIN stock_level AS level
-    ON level.store_id = n.store_id AND level.product_id = n.product_id
- ORDER BY n.store_id, n.seq
+SELECT p.store_id, head.last_seq + p.place, p.product_id, p.kind, p.quantity,
+       (SELECT level.quantity FROM stock_level AS level
+         WHERE level.store_id = p.store_id AND level.product_id = p.product_id)
+       - CAST(sum(p.quantity) OVER (PARTITION BY p.store_id, p.product_id ORDER BY p.place DESC
+                                    ROWS UNBOUNDED PRECEDING) - p.quantity AS bigint),
+       p.amount, p.event_id, p.digest, p.occurred_at, %s, p.business_date, p.receipt, p.reason,
+       p.actor_id, p.device_id, p.reverses_seq
+  FROM stock_posting AS p
+  JOIN stock_ledgerhead AS head ON head.store_id = p.store_id
+ WHERE p.posts
+ ORDER BY p.store_id, p.place
 """
 
+# `taken_until` never goes back, although a sale that arrived before it may be among the taken.
 ADVANCE_HEADS = """
 UPDATE stock_ledgerhead
-   SET last_seq = stock_ledgerhead.last_seq + added.movements
-  FROM (SELECT store_id, count(*) AS movements FROM stock_posting WHERE posts GROUP BY store_id)
-       AS added
+   SET last_seq = stock_ledgerhead.last_seq + added.movements,
+       taken_until = CASE WHEN stock_ledgerhead.taken_until > added.received_at
+                          THEN stock_ledgerhead.taken_until
+                          ELSE COALESCE(added.received_at, stock_ledgerhead.taken_until) END
+  FROM (SELECT store_id, count(*) FILTER (WHERE posts) AS movements,
+               max(received_at) AS received_at
+          FROM stock_posting GROUP BY store_id) AS added
  WHERE added.store_id = stock_ledgerhead.store_id
 """
 

@@ -19,7 +19,7 @@ from inventory_project.fields import format_quantity
 from inventory_project.limits import charge_batch
 from inventory_project.paging import KeysetPagination, read_after, read_limit
 from stock import ledger
-from stock.filters import LevelFilter, MovementFilter, find_store_of_query
+from stock.filters import LevelFilter, MovementFilter, find_product, find_store_of_query
 from stock.models import LedgerHead, Level, Movement
 from stock.parsing import parse_lines
 from stock.serializers import (
@@ -74,6 +74,19 @@ class MovementListView(generics.GenericAPIView[Movement]):
     def get_queryset(self) -> Any:
         movements = Movement.objects.visible_to(principal_of(self.request))
         return movements.select_related("store", "product")
+
+    def narrow_page(self, queryset: Any, *, rows: int, behind: list[Any]) -> Any:
+        """Find one product's movements in one store through the segments they are indexed by."""
+        store = find_store_of_query(self.request)
+        sku = self.request.query_params.get("product")
+        if store is None or not sku:
+            return queryset
+        return queryset.of_product(
+            store_id=store.pk,
+            product_id=find_product(sku).pk,
+            rows=rows,
+            after=int(behind[0]) if behind else 0,
+        )
 
     @extend_schema(summary="History, oldest first")
     def get(self, request: Request) -> Response:
