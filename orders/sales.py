@@ -8,7 +8,7 @@ that writes its movement. Nothing else remembers an event, so nothing else can l
 import logging
 import uuid
 import zoneinfo
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -84,8 +84,8 @@ def _insert_new(judged: Judged) -> dict[Key, bytes]:
     The ledger is looked at after the insert: an event that was being applied while its copy
     came has left the inbox by then, and the copy got in.
     """
-    keys = list(judged.new)
     rows = _inbox_rows(list(judged.new.values()))
+    keys: list[Key] = [(row[0], row[1]) for row in rows]
     table, params = make_table(connection, "r", statements.INBOX_TYPES, rows)
     insert = statements.INSERT.format(columns=statements.INBOX_COLUMNS, rows=table)
     insert, params = _open_lanes_too({store_id for store_id, _ in keys}, insert, params)
@@ -122,25 +122,19 @@ def _run(sql: str, params: list[Any], rows_count: int) -> list[Any]:
         return list(cursor.fetchall())
 
 
-def _take_back(keys: Iterable[Key]) -> None:
-    rows = sorted(keys)
-    if rows:
-        keyed, params = make_table(connection, "key", statements.KEY_TYPES, rows)
+def _take_back(keys: Collection[Key]) -> None:
+    if keys:
+        keyed, params = make_table(connection, "key", statements.KEY_TYPES, list(keys))
         with connection.cursor() as cursor:
             cursor.execute(statements.TAKE_BACK.format(keys=keyed), params)
 
 
-def _look_up(table: str, keys: Iterable[Key]) -> dict[Key, bytes]:
-    rows = sorted(keys)
-    if not rows:
+def _look_up(table: str, keys: Sequence[Key]) -> dict[Key, bytes]:
+    if not keys:
         return {}
-    keyed, params = make_table(connection, "key", statements.KEY_TYPES, rows)
-    found = _run(statements.LOOK.format(table=table, keys=keyed), params, len(rows))
-    return {
-        (store_id, read_uuid(event_id)): bytes(digest)
-        for store_id, event_id, digest in found
-        if digest is not None
-    }
+    keyed, params = make_table(connection, "key", statements.KEY_TYPES, keys)
+    found = _run(statements.LOOK.format(table=table, keys=keyed), params, len(keys))
+    return {(store_id, read_uuid(event_id)): bytes(digest) for store_id, event_id, digest in found}
 
 
 def _inbox_rows(events: Sequence[New]) -> list[tuple[Any, ...]]:

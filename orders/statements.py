@@ -49,12 +49,14 @@ DELETE FROM orders_saleevent
 
 # A subquery for each key, here and below, where a join would read simpler: the inbox is empty
 # whenever statistics are taken, so PostgreSQL believes that it is small and would walk through
-# all of it once for every key.
+# all of it once for every key. MATERIALIZED, or it would be asked twice.
 LOOK = """
-SELECT key.store_id, key.event_id,
-       (SELECT known.digest FROM {table} AS known
-         WHERE known.store_id = key.store_id AND known.event_id = key.event_id)
-  FROM {keys}
+WITH looked AS MATERIALIZED (
+    SELECT key.store_id, key.event_id,
+           (SELECT known.digest FROM {table} AS known
+             WHERE known.store_id = key.store_id AND known.event_id = key.event_id) AS digest
+      FROM {keys})
+SELECT store_id, event_id, digest FROM looked WHERE digest IS NOT NULL
 """
 
 # The head row is the lane. Two workers never get the same one: who comes second skips it.

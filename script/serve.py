@@ -78,12 +78,14 @@ class Child:
 class Place:
     """Where this start of the product lives: its folder, its kind, its environment.
 
-    `kind` is `sqlite` or `postgresql` for a chain, `shop` for one shop.
+    `kind` is `sqlite` or `postgresql` for a chain, `shop` for one shop; `interface` is what the web
+    process speaks, `wsgi` or `asgi`.
     """
 
     local: Path
     kind: str
     port: int
+    interface: str = "wsgi"
     environment: dict[str, str] = field(default_factory=dict)
     owner_environment: dict[str, str] = field(default_factory=dict)
 
@@ -122,6 +124,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--shop", action="store_true",
         help="one shop on one SQLite file: web and sweep, no worker, no broker",
     )  # fmt: skip
+    parser.add_argument(
+        "--asgi", action="store_true",
+        help="one web process that gathers sales in an event loop; see docs/adr/0016",
+    )  # fmt: skip
     parser.add_argument("--port", type=int, default=PORT_DEFAULT, help=f"default {PORT_DEFAULT}")
     return parser.parse_args(arguments)
 
@@ -144,7 +150,7 @@ def run(options: argparse.Namespace) -> NoReturn:
     with ExitStack() as stack:
         stack.enter_context(only_one(local))
         kind = "postgresql" if options.postgres else "shop" if options.shop else "sqlite"
-        place = Place(local, kind, options.port)
+        place = Place(local, kind, options.port, "asgi" if options.asgi else "wsgi")
         set_environment(place, stack)
         set_up(place)
         children = start_children(place, stack)
@@ -263,11 +269,10 @@ def commands_of(place: Place) -> dict[str, list[str]]:
     commands = {
         "sweep": [python, "manage.py", "sweep"],
         "web": [
-            python, "-m", "granian", "--interface", "wsgi",
+            python, "-m", "granian", "--interface", place.interface,
             "--host", LOOPBACK, "--port", str(place.port),
-            "--workers", WEB_PROCESSES.get(place.kind, "1"),
-            "--blocking-threads", str(WEB_THREADS),
-            "inventory_project.wsgi:application",
+            *size_of_web(place),
+            f"inventory_project.{place.interface}:application",
         ],
     }  # fmt: skip
     if place.kind == "shop":
@@ -278,6 +283,14 @@ def commands_of(place: Place) -> dict[str, list[str]]:
         "--loglevel", "INFO", "--without-gossip", "--without-mingle",
     ]  # fmt: skip
     return {"worker": worker} | commands
+
+
+def size_of_web(place: Place) -> list[str]:
+    """How many web processes and threads there are; an event loop gathers best alone."""
+    if place.interface == "asgi":
+        return ["--workers", "1"]
+    processes = WEB_PROCESSES.get(place.kind, "1")
+    return ["--workers", processes, "--blocking-threads", str(WEB_THREADS)]
 
 
 def start_process(place: Place, command: list[str], log: Path) -> subprocess.Popen[bytes]:

@@ -308,3 +308,22 @@ def test_unknown_option_is_refused():
     )
     assert answer.returncode == 2
     assert "unrecognized arguments: --sqlite" in answer.stderr
+
+
+def test_asgi_takes_a_sale_and_serves_the_back_office(tmp_path):
+    server = Server(tmp_path, "--asgi")
+    server.start()
+    try:
+        facts = json.loads((tmp_path / "server.json").read_text())
+        event = {"event_id": str(uuid.uuid4()), "sku": "ANY", "quantity": 1,
+                 "occurred_at": "2026-03-01T09:30:00+05:00"}  # fmt: skip
+        request = urllib.request.Request(
+            f"{facts['url']}/api/orders/sales/", json.dumps(event).encode(),
+            {"Authorization": f"Api-Key {facts['store_key']}", "Content-Type": "application/json"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 202
+        with urllib.request.urlopen(f"{facts['url']}/admin/login/", timeout=10) as answer:
+            assert answer.status == 200
+    finally:
+        assert server.stop() == 0
