@@ -29,6 +29,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 BATCHES_AT_ONCE = 2
 SLOW_S = 0.1
 BATCH_REQUESTS_MAX = 64
+BATCH_BYTES_MAX = 131_072  # about a thousand events, as many as SQLite binds in one statement
 # A larger request goes alone: a till would wait for its neighbour's thousand events.
 SHARING_BYTES_MAX = 16_384
 LARGE_AT_ONCE = 2
@@ -84,9 +85,14 @@ class _Queue:
             return []
         self._under_way += 1
         self._begun_at = time.monotonic()
-        size = min(BATCH_REQUESTS_MAX, len(self._requests))
-        batch = [self._requests.popleft() for _ in range(size)]
-        self._bytes -= sum(request.size_bytes for request in batch)
+        batch: list[_Request] = []
+        room_bytes = BATCH_BYTES_MAX
+        while self._requests and len(batch) < BATCH_REQUESTS_MAX:
+            room_bytes -= self._requests[0].size_bytes
+            if batch and room_bytes < 0:
+                break
+            batch.append(self._requests.popleft())
+            self._bytes -= batch[-1].size_bytes
         return batch
 
     def end_batch(self) -> None:

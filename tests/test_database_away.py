@@ -1,6 +1,7 @@
 """A database that cannot answer now is 503 with Retry-After: a till sends the same sale again."""
 
 import pytest
+from django.core.signals import request_started
 from django.db import InterfaceError, InternalError, OperationalError, ProgrammingError, connection
 from django.test import RequestFactory
 from rest_framework.request import Request
@@ -45,6 +46,24 @@ def test_server_that_only_reads_is_busy_to_every_writer_and_fine_to_readers(read
     with connection.cursor() as cursor:
         cursor.execute("RESET default_transaction_read_only")
     assert till.post("/api/orders/sales/", event).status_code == 202
+
+
+@pytest.mark.postgresql
+@pytest.mark.usefixtures("each_door")
+def test_session_that_was_cut_is_opened_anew_for_the_next_sale(committed):
+    till = make.make_device(make.make_store())
+    assert till.post("/api/orders/sales/", make.sale()).status_code == 202
+    connection.ensure_connection()
+    pid = connection.connection.info.backend_pid
+    with connection.copy().cursor() as another:
+        another.execute("SELECT pg_terminate_backend(%s)", [pid])
+        another.db.close()
+    if not make.WebHandler.has_door:
+        request_started.send(
+            sender=None
+        )  # as Django's own handler does, and its test client does not
+    assert till.post("/api/orders/sales/", make.sale()).status_code == 202
+    assert SaleEvent.objects.count() == 2
 
 
 @pytest.mark.sqlite  # it asks no database

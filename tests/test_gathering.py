@@ -132,6 +132,19 @@ def test_a_large_request_goes_alone_and_waits_for_nobody(tills, stuck, monkeypat
     assert first.result(5) == 202
 
 
+def test_a_batch_stays_small(tills, commits, stuck, monkeypatch):
+    monkeypatch.setattr(gathering, "SLOW_S", 60)
+    monkeypatch.setattr(gathering, "BATCH_BYTES_MAX", 3 * len(json.dumps(sale())))
+    arrived, release = stuck
+    first = tills.send(sale())
+    assert arrived.wait(5)
+    rest = [tills.send(sale()) for _ in range(7)]
+    wait_until(lambda: tills.waiting == 7, 5)
+    release.set()
+    assert [one.result(10) for one in (first, *rest)] == [202] * 8
+    assert commits == [1, 3, 3, 1]
+
+
 def test_many_threads_lose_and_double_nothing(tills):
     events = [sale() for _ in range(100)]
     statuses = [one.result(30) for one in [tills.send(event) for event in [*events, *events]]]
