@@ -1,5 +1,6 @@
 """What the web server calls: the door of sales first, Django behind it."""
 
+import gc
 import os
 from collections.abc import Iterable
 from functools import partial
@@ -17,6 +18,11 @@ django_application = get_wsgi_application()
 from inventory_project.doors import Answer, Sent, answer_error, read_body  # noqa: E402
 from orders import accepting  # noqa: E402
 from orders.gathering import ThreadGatherer  # noqa: E402
+
+# What was loaded stays: the collector need not walk through all of Django while it looks among the
+# objects of a large batch, where that took 15 % of the time.
+gc.collect()
+gc.freeze()
 
 _REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _gatherer = ThreadGatherer()

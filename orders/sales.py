@@ -152,7 +152,7 @@ def _inbox_rows(events: Sequence[New]) -> list[tuple[Any, ...]]:
             now + timedelta(microseconds=place), line.occurred_at.astimezone(zone).date(), digest,
             principal.device_id, principal.actor_id,
             Status.PARKED.value if ahead else Status.PENDING.value,
-            ParkReason.CLOCK_AHEAD.value if ahead else "", 0, "", "",
+            ParkReason.CLOCK_AHEAD.value if ahead else "",
         ))  # fmt: skip
     return rows
 

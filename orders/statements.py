@@ -21,9 +21,6 @@ INBOX_TYPES = {
     "actor_id": "bigint",
     "status": "text",
     "park_reason": "text",
-    "attempts": "smallint",
-    "detail": "text",
-    "dismiss_reason": "text",
 }
 INBOX_COLUMNS = ", ".join(INBOX_TYPES)
 KEY_TYPES = {"store_id": "bigint", "event_id": "uuid"}
@@ -34,8 +31,8 @@ FIND_STORES = "SELECT code, id, timezone FROM stores_store WHERE code {among}"
 # The unique key decides between two simultaneous copies: the second waits for the first commit
 # and then inserts nothing.
 INSERT = """
-INSERT INTO orders_saleevent ({columns})
-SELECT {columns} FROM {rows}
+INSERT INTO orders_saleevent ({columns}, attempts, detail, dismiss_reason)
+SELECT {columns}, 0, '', '' FROM {rows}
  WHERE (SELECT known.seq FROM stock_movement AS known
          WHERE known.store_id = r.store_id AND known.event_id = r.event_id) IS NULL
     ON CONFLICT (store_id, event_id) DO NOTHING
