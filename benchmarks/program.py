@@ -47,8 +47,7 @@ def scale_of(options: Namespace) -> Scale:
 def print_findings(
     options: Namespace, setting: report.Setting, findings: Sequence[Findings]
 ) -> None:
-    """Tables for a person, or with --json one object on the last line."""
-    if not options.json:
-        print(report.write_text(setting, findings))
-        return
-    print(json.dumps(report.to_object(setting, findings)))
+    """Tables for a person; with --json one object on the last line."""
+    print(report.write_text(setting, findings))
+    if options.json:
+        print(json.dumps(report.to_object(setting, findings)))
