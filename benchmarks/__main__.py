@@ -1,8 +1,10 @@
 """All parts, one after another, on the same servers. Run by script/bench."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from benchmarks import accept, apply, bound, cold_read, end_to_end, growth, report
 from benchmarks.findings import CannotMeasureError, Findings
@@ -45,12 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CannotMeasureError, PrivateServerError, SetUpError, KeyboardInterrupt) as error:
         print(f"script/bench: {str(error) or 'Stopped; no numbers.'}", file=sys.stderr)
         return 2
-    if scale.name == "full":
-        judgement = report.read_judgement(PAGE.read_text()) if PAGE.exists() else ""
-        PAGE.write_text(report.write_page(setting, findings, judgement))
-        tell(f"Written: {PAGE.relative_to(CHECKOUT)}")
+    _write_page(setting, findings)
     print_findings(options, setting, findings)
     return 0
+
+
+def _write_page(setting: report.Setting, findings: Sequence[Findings]) -> None:
+    """The full form's page belongs to the repository; a smaller one only shows what it would say."""
+    local = Path(os.environ.get("LOCAL_DIR") or CHECKOUT / ".local") / "bench"
+    page = PAGE if setting.scale.name == "full" else local / PAGE.name
+    page.parent.mkdir(parents=True, exist_ok=True)
+    judgement = report.read_judgement(PAGE.read_text()) if PAGE.exists() else ""
+    page.write_text(report.write_page(setting, findings, judgement))
+    tell(f"Written: {page}")
 
 
 def _measure(name: str, measure: Measure, rig: Rig) -> Findings:

@@ -199,7 +199,8 @@ def write_get(path: str, key: str) -> bytes:
 
 # --- filling a database -----------------------------------------------------------------------
 
-_HASH = "(hashint8extended(i, {seed}) & 1099511627775) / 1099511627776.0"
+# From 0 to 1, the same for the same i. Not numeric, whose powers take minutes.
+_HASH = "((hashint8extended(i, {seed}) & 1099511627775)::float8 / 1099511627776)"
 REGISTER = """
 INSERT INTO stores_store (id, code, name, address, timezone, currency, negative_stock, created_at,
                           version)
@@ -247,7 +248,7 @@ SELECT store_id, seq, product_id, 'sale', -{UNIT_THOUSANDTHS}, -{UNIT_THOUSANDTH
       FROM (
         SELECT i, 1 + floor({{stores}} * power({_HASH.format(seed=1)}, 2))::bigint AS store_id,
                least({{products}}, floor(power(
-                 1 - ({_HASH.format(seed=2)}) * {{tail}}, {{power}})))::bigint AS product_id,
+                 1 - {_HASH.format(seed=2)} * ({{tail}})::float8, ({{power}})::float8)))::bigint AS product_id,
                lpad(to_hex(hashint8extended(i, 3)), 16, '0') AS chance
           FROM generate_series(1::bigint, {{movements}}) AS i) AS drawn) AS numbered
  ORDER BY i
