@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write_page(setting: report.Setting, findings: Sequence[Findings]) -> None:
-    """The full form's page belongs to the repository; a smaller one only shows what it would say."""
+    """The full form's page belongs to the repository, a smaller one to this machine."""
     local = Path(os.environ.get("LOCAL_DIR") or CHECKOUT / ".local") / "bench"
     page = PAGE if setting.scale.name == "full" else local / PAGE.name
     page.parent.mkdir(parents=True, exist_ok=True)

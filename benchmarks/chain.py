@@ -248,7 +248,8 @@ SELECT store_id, seq, product_id, 'sale', -{UNIT_THOUSANDTHS}, -{UNIT_THOUSANDTH
       FROM (
         SELECT i, 1 + floor({{stores}} * power({_HASH.format(seed=1)}, 2))::bigint AS store_id,
                least({{products}}, floor(power(
-                 1 - {_HASH.format(seed=2)} * ({{tail}})::float8, ({{power}})::float8)))::bigint AS product_id,
+                 1 - {_HASH.format(seed=2)} * ({{tail}})::float8, ({{power}})::float8)
+               ))::bigint AS product_id,
                lpad(to_hex(hashint8extended(i, 3)), 16, '0') AS chance
           FROM generate_series(1::bigint, {{movements}}) AS i) AS drawn) AS numbered
  ORDER BY i

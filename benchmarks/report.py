@@ -102,7 +102,7 @@ def write_text(setting: Setting, findings: Sequence[Findings]) -> str:
     lines += [", ".join(f"{name}={of}" for name, of in setting.database.items())]
     for found in findings:
         lines += ["", found.part]
-        lines += [f"  {name:<44} {_show(value):>12}" for name, value in found.medians.items()]
+        lines += [f"  {name:<44} {_show(value):>12}" for name, value in _figures_of(found).items()]
         lines += [f"  {note}" for note in found.notes]
     lines += ["", f"{'ratio':<32} {'median':>8} {'rounds':>16} {'at least':>9} {'aim':>6}"]
     ratios, missing = _all_ratios(findings), _all_missing(findings)
@@ -127,6 +127,12 @@ def judge(target: Target, value: float) -> str:
     if value >= target.aim:
         return "aim reached"
     return "reached" if value >= target.floor else "not reached"
+
+
+def _figures_of(found: Findings) -> dict[str, float]:
+    """Medians, and the ratios for which there is no target."""
+    asked = {target.name for target in TARGETS}
+    return found.medians | {n: r.median for n, r in found.ratios.items() if n not in asked}
 
 
 def _targets_of(ratios: dict[str, Ratio], missing: dict[str, str]) -> list[Target]:
@@ -175,7 +181,7 @@ def write_page(setting: Setting, findings: Sequence[Findings], judgement: str = 
     lines += ["", JUDGEMENT_BEGINS, judgement.strip(), JUDGEMENT_ENDS]
     for found in findings:
         lines += ["", f"## {found.part.capitalize()}", "", "| figure | median |", "|---|---:|"]
-        lines += [f"| {name} | {_show(value)} |" for name, value in found.medians.items()]
+        lines += [f"| {name} | {_show(value)} |" for name, value in _figures_of(found).items()]
         lines += [""] + [f"{note}" for note in found.notes]
         lines += [f"{name}: not measured, {why}." for name, why in found.not_measured.items()]
     plans = {text: plan for found in findings for text, plan in found.plans.items()}
