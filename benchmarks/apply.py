@@ -20,7 +20,6 @@ from benchmarks.program import run_part
 from benchmarks.rig import Database, Inside, Rig, tell
 
 FILL_BATCH_EVENTS = 1_000
-WORKERS_MAX = 4
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def measure(rig: Rig) -> Findings:
     """All cases round by round, then bare statements and an old snapshot, likewise in turn."""
     findings = Findings("apply")
     database = rig.database()
-    workers = rig.start_inside(*[database] * WORKERS_MAX)
+    workers = rig.start_inside(*[database] * rig.scale.workers)
     for nth in rig.scale.each_round:
         tell(f"apply: round {nth} of {rig.scale.rounds} ...")
         for case in CASES:

@@ -44,6 +44,7 @@ class Scale:
     seconds: float
     growth: tuple[int, ...]  # movements in the ledgers that are compared
     peer_jobs: int
+    workers: int  # at most
     about: str
 
     @property
@@ -53,11 +54,11 @@ class Scale:
 
 
 FULL = Scale("full", 3_000, 1_000, 1_000_000, 60_000, 5, 6.0,
-             (1_000_000, 10_000_000, 30_000_000), 20_000,
+             (1_000_000, 10_000_000, 30_000_000), 20_000, 4,
              "about an hour on two cores and 30 GB of disk for temporary files")  # fmt: skip
-QUICK = Scale("quick", 1_000, 300, 100_000, 30_000, 3, 3.0, (100_000, 1_000_000), 10_000,
-              "at most ten minutes on two cores and 3 GB of disk")  # fmt: skip
-TINY = Scale("tiny", 12, 8, 240, 240, 1, 0.2, (240, 480), 40, "some seconds")
+QUICK = Scale("quick", 1_000, 300, 100_000, 30_000, 3, 3.0, (100_000, 1_000_000), 10_000, 4,
+              "at most ten minutes on two cores and 6 GB of disk")  # fmt: skip
+TINY = Scale("tiny", 12, 8, 240, 240, 1, 0.2, (240, 480), 40, 2, "some seconds")
 
 
 def tell(text: str) -> None:
