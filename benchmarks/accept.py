@@ -5,14 +5,14 @@ all the tills of the chain: each request pays for the key, the validation and it
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks import chain, load
 from benchmarks.findings import Findings
 from benchmarks.peer.service import PeerMissingError, get_peer
 from benchmarks.program import run_part
-from benchmarks.rig import Database, Product, Rig, Scale, tell
+from benchmarks.rig import Database, Rig, Scale, tell
 
 CONNECTIONS = (8, 64)
 RATIO_CONNECTIONS = 64
@@ -23,8 +23,7 @@ WARM_SECONDS = 1.0
 SINGLES_PER_S = 6_000
 BATCH_EVENTS_PER_S = 40_000
 MADE_BEYOND = 1.5
-SERVERS_OF_SINGLES = {"web": "single", "accept": "single_asgi"}
-NO_ASGI = "script/server starts no accept process yet"
+SINGLES_OF = {"wsgi": "single", "asgi": "single_asgi"}  # by what the web process speaks
 
 Make = Callable[[int], list[bytes]]  # requests with so many events
 
@@ -44,9 +43,12 @@ def measure(rig: Rig) -> Findings:
     """Each kind of load in turn, and all again in the next round."""
     findings = Findings("accept")
     database = rig.database()
-    names = [name for name in SERVERS_OF_SINGLES if name in rig.commands_of(database)]
-    product = rig.start_product(database, *names)
-    stages = _list_stages(rig, database, product, names)
+    products = {
+        interface: rig.start_product(database, "web", interface=interface)
+        for interface in SINGLES_OF
+    }
+    ports = {interface: product.port for interface, product in products.items()}
+    stages = _list_stages(rig, database, ports)
     try:
         peer = get_peer(rig)
         port, server = peer.start_server()
@@ -64,12 +66,11 @@ def measure(rig: Rig) -> Findings:
                 loaded = peer.accept(port, sales, stage.connections, seconds)
                 _add(findings, name, loaded, 1)
     findings.drop_first()
-    product.stop()
+    for product in products.values():
+        product.stop()
     if peer is not None:
         peer.stop(server)
-        _compare(findings, names)
-    if "accept" not in names:
-        findings.not_measured["accept_single_asgi_vs_peer"] = NO_ASGI
+        _compare(findings)
     return findings
 
 
@@ -99,9 +100,7 @@ def make_mixed_batches(
     return requests, batches
 
 
-def _list_stages(
-    rig: Rig, database: Database, product: Product, names: Iterable[str]
-) -> list[Stage]:
+def _list_stages(rig: Rig, database: Database, ports: dict[str, int]) -> list[Stage]:
     def make_singles(count: int) -> list[bytes]:
         return list(chain.write_singles(database.seller, make_sales(rig.scale, count)))
 
@@ -112,17 +111,20 @@ def _list_stages(
         return make_mixed_batches(rig, database, count, BATCHES[-1])[0]
 
     stages = [
-        Stage(f"{SERVERS_OF_SINGLES[name]}_c{count}", product.port_of(name), count, 1, make_singles)
+        Stage(f"{name}_c{count}", ports[interface], count, 1, make_singles)
         for count in CONNECTIONS
-        for name in names
+        for interface, name in SINGLES_OF.items()
     ]
     # The largest first: it is compared with the peer, which has just been measured.
     stages += [
-        Stage(f"batch_{batch}_c{count}", product.port, count, batch, make_batches_of(batch))
+        Stage(f"batch_{batch}_c{count}", ports["wsgi"], count, batch, make_batches_of(batch))
         for batch in reversed(BATCHES)
         for count in CONNECTIONS
     ]
-    return [*stages, Stage("batch_1000_of_all_stores_c8", product.port, 8, BATCHES[-1], make_mixed)]
+    return [
+        *stages,
+        Stage("batch_1000_of_all_stores_c8", ports["wsgi"], 8, BATCHES[-1], make_mixed),
+    ]
 
 
 def _count(findings: Findings, name: str, first: int, seconds: float) -> int:
@@ -149,10 +151,9 @@ def _add(findings: Findings, name: str, loaded: load.Loaded, events: int) -> Non
     findings.add(f"{name}_client_cpu_share", loaded.cpu_share)
 
 
-def _compare(findings: Findings, names: Iterable[str]) -> None:
+def _compare(findings: Findings) -> None:
     theirs = f"peer_c{RATIO_CONNECTIONS}_events_per_s"
-    for name in names:
-        ours = SERVERS_OF_SINGLES[name]
+    for ours in SINGLES_OF.values():
         findings.compare(
             f"accept_{ours}_vs_peer", f"{ours}_c{RATIO_CONNECTIONS}_events_per_s", theirs
         )

@@ -200,13 +200,9 @@ class Rig:
 
     # --- processes ------------------------------------------------------------------------
 
-    def start_product(self, database: Database, *names: str) -> "Product":
+    def start_product(self, database: Database, *names: str, interface: str = "wsgi") -> "Product":
         """Start these processes as script/server does on PostgreSQL, and wait until ready."""
-        return self.stack.enter_context(Product(self._place(database), names))
-
-    def commands_of(self, database: Database) -> dict[str, list[str]]:
-        """The product's processes by name."""
-        return serve.commands_of(self._place(database))
+        return self.stack.enter_context(Product(self._place(database, interface), names))
 
     def start_inside(self, *databases: Database) -> "list[Inside]":
         """Start a process for each that answers from inside the product, see inside.py."""
@@ -231,7 +227,7 @@ class Rig:
         self.stack.callback(end_program, process)
         return process
 
-    def _place(self, database: Database) -> serve.Place:
+    def _place(self, database: Database, interface: str = "wsgi") -> serve.Place:
         local = self.folder / database.name
         local.mkdir(exist_ok=True)
         environment = {
@@ -242,7 +238,7 @@ class Rig:
             "REDIS_URL": self.redis_url,
             "LOG_LEVEL": "WARNING",
         }
-        return serve.Place(local, "postgresql", free_port(), environment)
+        return serve.Place(local, "postgresql", free_port(), interface, environment)
 
 
 class Product:
@@ -280,11 +276,6 @@ class Product:
     def stop(self) -> None:
         """Stop the processes now; at the end of the run it would happen anyway."""
         self._stack.close()
-
-    def port_of(self, name: str) -> int:
-        """Where this process listens; its command says it."""
-        command = serve.commands_of(self.place)[name]
-        return int(command[command.index("--port") + 1])
 
     @property
     def pids(self) -> dict[str, int]:
