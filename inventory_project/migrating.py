@@ -1,5 +1,7 @@
 """Migration operations that mean something on one database only."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
@@ -29,28 +31,49 @@ class AddIndexOnline(AddIndexConcurrently):
     """
 
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        _way(schema_editor, self, migrations.AddIndex).database_forwards(
-            self, app_label, schema_editor, *states
-        )
+        with _patience(schema_editor):
+            _way(schema_editor, self, migrations.AddIndex).database_forwards(
+                self, app_label, schema_editor, *states
+            )
 
     def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        _way(schema_editor, self, migrations.AddIndex).database_backwards(
-            self, app_label, schema_editor, *states
-        )
+        with _patience(schema_editor):
+            _way(schema_editor, self, migrations.AddIndex).database_backwards(
+                self, app_label, schema_editor, *states
+            )
 
 
 class RemoveIndexOnline(RemoveIndexConcurrently):
     """RemoveIndex that waits for nobody and lets nobody wait; see AddIndexOnline."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        _way(schema_editor, self, migrations.RemoveIndex).database_forwards(
-            self, app_label, schema_editor, *states
-        )
+        with _patience(schema_editor):
+            _way(schema_editor, self, migrations.RemoveIndex).database_forwards(
+                self, app_label, schema_editor, *states
+            )
 
     def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
-        _way(schema_editor, self, migrations.RemoveIndex).database_backwards(
-            self, app_label, schema_editor, *states
-        )
+        with _patience(schema_editor):
+            _way(schema_editor, self, migrations.RemoveIndex).database_backwards(
+                self, app_label, schema_editor, *states
+            )
+
+
+@contextmanager
+def _patience(schema_editor: Any) -> Iterator[None]:
+    """No limit to the wait for a lock: nobody waits behind it, and it waits for every transaction
+    of the table. Other statements keep theirs, because tills would wait behind them."""
+    if schema_editor.connection.vendor != "postgresql":
+        yield
+        return
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        limit = cursor.fetchone()[0]
+        cursor.execute("SET lock_timeout = 0")
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT set_config('lock_timeout', %s, false)", [limit])
 
 
 def _way(schema_editor: Any, operation: Any, plain: Any) -> Any:
