@@ -42,8 +42,8 @@ class IssuedKey:
 
 @transaction.atomic
 def register_store(*, code: str = "", name: str, retired: bool = False, **fields: Any) -> Store:
-    """Make a store and return it; `fields` are address, timezone, currency, negative_stock.
-    Without a code it gets `S<id>`.
+    """Make a store and return it; `fields` are address, timezone, currency, negative_stock and,
+    of one that comes from elsewhere, created_at. Without a code it gets `S<id>`.
 
     A chain that moves in brings closed shops along: those are registered `retired`, and the
     events they still send count.
@@ -142,24 +142,29 @@ def adopt_keys(*, store: Store, keys: Iterable[StoreKey]) -> dict[int, int]:
     ids = {}
     for key in keys:
         known = StoreKey.objects.filter(prefix=key.prefix).first()
-        is_same = known and known.revoked_at and known.secret_sha256 == key.secret_sha256
-        if known and is_same and not key.store_id:
-            ids[key.pk] = known.pk
-            continue
-        if known:
+        if known and not _came_before(key, known):
             raise KeyKnown(f"There is a key {key.prefix} already.")
-        adopted = StoreKey.objects.create(
-            prefix=key.prefix,
-            secret_sha256=key.secret_sha256,
-            name=key.name,
-            store=store,
-            created_at=key.created_at,
-            valid_from=key.valid_from,
-            expires_at=key.expires_at,
-            revoked_at=key.revoked_at or (None if key.store_id else now),
-        )
-        ids[key.pk] = adopted.pk
+        ids[key.pk] = known.pk if known else _adopt_key(store, key, now).pk
     return ids
+
+
+def _came_before(key: StoreKey, known: StoreKey) -> bool:
+    """Whether a head-office key came with another store of its database."""
+    is_same = known.secret_sha256 == key.secret_sha256
+    return not key.store_id and known.revoked_at is not None and is_same
+
+
+def _adopt_key(store: Store, key: StoreKey, now: datetime) -> StoreKey:
+    return StoreKey.objects.create(
+        prefix=key.prefix,
+        secret_sha256=key.secret_sha256,
+        name=key.name,
+        store=store,
+        created_at=key.created_at,
+        valid_from=key.valid_from,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at or (None if key.store_id else now),
+    )
 
 
 def close_moved_store(store: Store, *, using: str) -> None:
