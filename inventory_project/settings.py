@@ -129,6 +129,8 @@ STORAGES = {
 SHOP = env.bool("SHOP", default=False)
 SHOP_FILE = LOCAL_DIR / "shop.sqlite3"
 _file = SHOP_FILE if SHOP else LOCAL_DIR / "kiryana.sqlite3"
+# What replaces a database or moves into one does not take the desk's because nobody said which.
+IS_DATABASE_NAMED = env.str("DATABASE_URL", default="") != ""
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db("DATABASE_URL", default=f"sqlite:///{_file}")
 }

@@ -29,6 +29,12 @@ class NotOneFile(Conflict):
     code = "not_one_file"
 
 
+class NoShopNamed(Conflict):
+    """Nobody said which database is meant, and a guess would be a desk's."""
+
+    code = "no_shop_named"
+
+
 class FileExists(Conflict):
     code = "file_exists"
 
@@ -60,7 +66,9 @@ class Restored:
 
 
 def find_database() -> Path:
-    """The file of DATABASE_URL, or of SHOP=true. Raises NotOneFile."""
+    """The file of DATABASE_URL, or of SHOP=true. Raises NoShopNamed, NotOneFile."""
+    if not (settings.SHOP or settings.IS_DATABASE_NAMED):
+        raise NoShopNamed("Say which shop is meant: export SHOP=true, or DATABASE_URL.")
     database = settings.DATABASES["default"]
     if database["ENGINE"] != "django.db.backends.sqlite3":
         raise NotOneFile(
@@ -77,7 +85,7 @@ def back_up(*, database: Path, file: Path, overwrites: bool) -> Contents:
     the only one there is. Raises FileExists, UnusableFile.
     """
     if not database.is_file():
-        raise UnusableFile(f"There is no shop in {database}; is SHOP=true or DATABASE_URL set?")
+        raise UnusableFile(f"There is no shop in {database}; does LOCAL_DIR name its folder?")
     if file.exists() and (not overwrites or file.samefile(database)):
         raise FileExists(f"{file} exists and stays as it is.")
     copy = copy_beside(database, file)
@@ -93,10 +101,11 @@ def back_up(*, database: Path, file: Path, overwrites: bool) -> Contents:
 def restore(*, file: Path, database: Path) -> Restored:
     """Put a copy of `file` in the place of `database`, which stays beside it under a dated name.
 
-    An older one is migrated before. Raises StillRuns, InUse, UnusableFile, NewerFile; then
-    nothing has changed.
+    Where that is a link, it is what the link leads to that is replaced. An older file is migrated
+    before. Raises StillRuns, InUse, UnusableFile, NewerFile; then nothing has changed.
     """
-    with while_stopped(database.parent):
+    with while_stopped(database):
+        database = database.resolve()
         copy = copy_beside(file, database)
         try:
             migrations = _bring_up_to_date(copy, file)

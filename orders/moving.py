@@ -119,7 +119,7 @@ def move_shop(
     """
     _examine(file)
     with (
-        while_stopped(file.parent),
+        while_stopped(file),
         open_file(file, writes=True) as alias,
         transaction.atomic(using=alias),  # takes the file's write lock
     ):

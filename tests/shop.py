@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -80,11 +81,13 @@ def environment(local, **more):
     return inherited | {"LOCAL_DIR": str(local), "SHOP": "true", **more}
 
 
-def run(local, *arguments, **more):
-    """A Python process on the shop of this folder."""
+def run(local, *arguments, file_bytes_max=resource.RLIM_INFINITY, **more):
+    """A Python process on the shop of this folder; it can write no larger file than that."""
+    limits = (file_bytes_max, file_bytes_max)
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=CHECKOUT, env=environment(local, **more), capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
     )  # fmt: skip
 
 
@@ -97,6 +100,13 @@ def make_shop(local, sales=SALES):
     made = manage(local, "shell", "-v", "0", "-c", f"import tests.shop_work as w; w.main({sales})")
     assert made.returncode == 0, made.stderr
     return json.loads(made.stdout)
+
+
+def keep(path):
+    """A copy of a shop's file as it is now; the file is changed when it is closed."""
+    kept = path.with_name("kept.sqlite3")
+    kept.write_bytes(path.read_bytes())
+    return kept
 
 
 def write_file(path, sql, *values):

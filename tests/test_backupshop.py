@@ -1,12 +1,15 @@
 """`manage.py backupshop`: a whole, checked copy while the shop sells, or nothing at all."""
 
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from inventory_project import database_file
 from inventory_project.database_file import UnusableFile
 from orders.backup import FileExists, back_up, look_into
 from tests import shop
@@ -87,6 +90,7 @@ def test_the_command_says_what_is_in_the_copy(local):
     assert (answer.returncode, answer.stderr) == (0, "")
     said = f"{copy}: 101 movements, 40 levels, 2 waiting and 2 parked sales, "
     assert answer.stdout.startswith(said)
+    assert answer.stdout.endswith(f"\nIt is a copy of {local}/shop.sqlite3.\n")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert {path.name for path in local.glob("*copy*")} == {"copy.sqlite3"}  # no -wal, no rest
     assert shop.read_file(copy, shop.MOVEMENTS) == shop.read_file(
@@ -135,7 +139,7 @@ def test_no_shop_there_and_none_is_made(tmp_path):
     assert answer.returncode == 1
     assert answer.stderr == (
         f"CommandError: There is no shop in {tmp_path}/shop.sqlite3; "
-        "is SHOP=true or DATABASE_URL set?\n"
+        "does LOCAL_DIR name its folder?\n"
     )
     assert not (tmp_path / "copy.sqlite3").exists()
     assert not (tmp_path / "shop.sqlite3").exists()
@@ -147,6 +151,58 @@ def test_folder_that_does_not_exist_is_one_sentence(local):
     answer = shop.manage(local, "backupshop", str(copy))
     assert answer.returncode == 1
     assert f"CommandError: {copy} cannot be written: No such file or directory." in answer.stderr
+
+
+@pytest.mark.sqlite
+def test_disk_that_cannot_take_the_copy_is_named(local):
+    copy = local / "copy.sqlite3"
+    answer = shop.manage(local, "backupshop", str(copy), file_bytes_max=100_000)
+    said = f"CommandError: {copy} cannot be written: disk I/O error.\n"
+    assert (answer.returncode, answer.stderr) == (1, said)
+    assert list(local.glob("*copy*")) == []
+
+
+@pytest.mark.sqlite
+def test_full_stick_is_named(local):
+    """SQLite's own word for it, of a file that may have three pages."""
+    copy = local / "copy.sqlite3"
+    with (
+        closing(sqlite3.connect(local / "shop.sqlite3")) as read,
+        closing(sqlite3.connect(copy)) as written,
+    ):
+        written.execute("PRAGMA max_page_count=3")
+        with pytest.raises(UnusableFile) as full:
+            database_file._copy_pages(read, local / "shop.sqlite3", written, copy)
+    assert full.value.detail == f"{copy} cannot be written: the disk is full."
+
+
+@pytest.mark.sqlite
+def test_shop_on_a_disk_that_cannot_be_written_is_named(local):
+    """SQLite makes a -shm beside a database in WAL mode, to read it even. Nothing keeps the root
+    of a test machine from writing, but for a link that leads nowhere."""
+    file = local / "shop.sqlite3"
+    with closing(sqlite3.connect(file)) as stopped:
+        stopped.execute("PRAGMA journal_mode=WAL")
+    (local / "shop.sqlite3-shm").symlink_to("/nowhere/shm")
+    answer = shop.manage(local, "backupshop", str(local / "copy.sqlite3"))
+    said = (
+        f"CommandError: {file} cannot be opened: even to read it, SQLite has to write beside it in "
+        f"{local}. Copy it and the -wal beside it to a disk that can be written.\n"
+    )
+    assert (answer.returncode, answer.stderr) == (1, said)
+    assert list(local.glob("*copy*")) == []
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("command", ["backupshop", "restoreshop"])
+def test_desks_own_database_is_not_taken_for_a_shop(local, command):
+    """Nobody said which is meant: neither SHOP nor DATABASE_URL."""
+    (local / "kiryana.sqlite3").write_bytes((local / "shop.sqlite3").read_bytes())
+    before = (local / "kiryana.sqlite3").read_bytes()
+    answer = shop.manage(local, command, str(local / "shop.sqlite3"), SHOP="false")
+    assert answer.returncode == 1
+    assert "Say which shop is meant: export SHOP=true, or DATABASE_URL." in answer.stderr
+    assert (local / "kiryana.sqlite3").read_bytes() == before
 
 
 @pytest.mark.postgresql

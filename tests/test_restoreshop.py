@@ -4,10 +4,11 @@ import fcntl
 import sqlite3
 import stat
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
-from inventory_project.database_file import InUse, UnusableFile
+from inventory_project.database_file import InUse, UnusableFile, set_aside
 from inventory_project.running import StillRuns
 from orders.backup import NewerFile, back_up, restore
 from tests import shop
@@ -60,7 +61,7 @@ def test_the_shop_is_what_it_was_and_the_one_before_is_kept(local):
     assert (answer.returncode, answer.stderr) == (0, "")
     (aside,) = local.glob("shop.before-*.sqlite3")
     assert answer.stdout.startswith(
-        f"The shop is what it was in {local}/copy.sqlite3: 101 movements, 40 levels, "
+        f"{local}/shop.sqlite3 is what it was in {local}/copy.sqlite3: 101 movements, 40 levels, "
         "2 waiting and 2 parked sales, "
     )
     assert f"to go back: manage.py restoreshop {aside}\n" in answer.stdout
@@ -94,6 +95,34 @@ def test_refused_while_script_server_runs_on_the_folder(local):
         with pytest.raises(StillRuns, match="The product runs on"):
             restore_here(local)
         assert files_of(local) == before
+
+
+def test_a_link_leads_to_what_is_replaced(local, tmp_path):
+    """The shop's file lies on another disk, and script/server runs on the folder of the link."""
+    (tmp_path / "desk").mkdir()
+    link = tmp_path / "desk" / "shop.sqlite3"
+    link.symlink_to(local / "shop.sqlite3")
+    with (link.parent / "server.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(StillRuns, match=f"The product runs on {link.parent};"):
+            restore(file=local / "copy.sqlite3", database=link)
+    restored = restore(file=local / "copy.sqlite3", database=link)
+    assert link.is_symlink()
+    assert name_in(local / "shop.sqlite3") == "My shop"
+    assert (restored.aside.parent, name_in(restored.aside)) == (local, "Later")
+
+
+def test_two_restores_in_one_second_keep_both_before(local):
+    now = datetime(2026, 3, 2, 9, 15, tzinfo=UTC)
+    shop_file = local / "shop.sqlite3"
+    first = set_aside(shop_file, now)
+    shop_file.unlink(), shop_file.write_bytes((local / "copy.sqlite3").read_bytes())
+    second = set_aside(shop_file, now)
+    assert (first.name, second.name) == (
+        "shop.before-20260302T091500.sqlite3",
+        "shop.before-20260302T091500-2.sqlite3",
+    )
+    assert (name_in(first), name_in(second)) == ("Later", "My shop")
 
 
 def test_refused_while_any_process_has_the_shop_open(local):
@@ -179,6 +208,17 @@ def test_file_that_is_no_whole_backup_is_refused(local, spoil, sentence):
         restore_here(local)
     assert files_of(local) == before
     assert list(local.glob(".shop*")) == []
+
+
+def test_full_disk_is_one_sentence_and_changes_nothing(local):
+    before = files_of(local)
+    answer = shop.manage(local, "restoreshop", str(local / "copy.sqlite3"), file_bytes_max=100_000)
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        f"CommandError: {local}/shop.sqlite3 cannot be written: disk I/O error. "
+        "Nothing was changed.\n"
+    )
+    assert files_of(local) == before
 
 
 def test_refusal_is_one_sentence_of_the_command(local):

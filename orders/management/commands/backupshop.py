@@ -21,12 +21,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         file, began = options["file"], time.monotonic()
         try:
-            contents = back_up(database=find_database(), file=file, overwrites=options["overwrite"])
+            database = find_database()
+            contents = back_up(database=database, file=file, overwrites=options["overwrite"])
         except DomainError as error:
             raise CommandError(error.detail) from error
         except OSError as error:
             raise CommandError(f"{file} cannot be written: {error.strerror}.") from error
         self.stdout.write(f"{file}: {describe(contents)}, in {time.monotonic() - began:.1f} s.")
+        self.stdout.write(f"It is a copy of {database}.")
         if not contents.is_sound:
             self.stderr.write("Its ledger is NOT sound, as it was copied: run checkledger.")
             sys.exit(1)

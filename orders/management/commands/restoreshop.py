@@ -19,15 +19,16 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         file = options["file"]
         try:
-            restored = restore(file=file, database=find_database())
+            database = find_database()
+            restored = restore(file=file, database=database)
         except DomainError as error:
             raise CommandError(f"{error.detail} Nothing was changed.") from error
         except OSError as error:
             raise CommandError(f"{error}. Nothing was changed.") from error
-        self._tell(file, restored)
+        self._tell(file, database, restored)
 
-    def _tell(self, file: Path, restored: Restored) -> None:
-        self.stdout.write(f"The shop is what it was in {file}: {describe(restored.contents)}.")
+    def _tell(self, file: Path, database: Path, restored: Restored) -> None:
+        self.stdout.write(f"{database} is what it was in {file}: {describe(restored.contents)}.")
         if restored.migrations:
             self.stdout.write(
                 f"It was of an older version and was brought up to date "
