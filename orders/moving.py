@@ -1,7 +1,7 @@
 """A shop moves into a chain: its store, catalogue, history and waiting sales, in one commit.
 
-The shop's file stays locked against every other writer from the first look until the chain has
-committed, and is closed then: no sale can get in between, and none comes after.
+Nobody else can read or write the shop's file from the first look until the chain has committed
+and the file is closed: no sale can get in between, and none comes after.
 """
 
 import uuid
@@ -11,6 +11,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import BigIntegerField
@@ -18,9 +19,15 @@ from django.db.models.functions import Cast
 
 from accounts.models import User
 from accounts.people import remember_people
-from catalog.merging import Difference, adopt_products, compare
+from catalog.merging import Adopted, Difference, adopt_products, refuse_other_meaning
 from catalog.models import Category, Product
-from inventory_project.database_file import examine, open_file
+from inventory_project.database_file import (
+    alone_with,
+    examine,
+    open_file,
+    read_migrations,
+    require_file,
+)
 from inventory_project.errors import Conflict
 from inventory_project.failpoints import reach
 from inventory_project.running import while_stopped
@@ -91,44 +98,63 @@ class Move:
     parked: int = 0
     dismissed: int = 0
     keys: int = 0
+    renamed: dict[str, str] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
 
 
-def plan_move(*, file: Path, store_code: str = "", code: str = "") -> Move:
-    """What `move_shop` would do now; writes nothing, and the shop may go on selling.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which store of the file, its code in the chain (both may be empty), and whether products
+    whose number only happens to be the same get SKUs of their own."""
 
-    Raises what `move_shop` raises, except StillRuns.
+    store_code: str = ""
+    code: str = ""
+    renames: bool = False
+
+
+def find_chain() -> str:
+    """The chain's database, as one names it to a person. Raises CannotMove,
+    UnusableFile."""
+    if not settings.IS_DATABASE_NAMED:
+        raise CannotMove("Say which chain: export DATABASE_URL, the address of its database.")
+    database = connection.settings_dict
+    if connection.vendor == "sqlite":
+        require_file(Path(database["NAME"]))  # to look into it would make it
+        return f"SQLite, {database['NAME']}"
+    where = f"{database['HOST'] or 'this machine'}:{database['PORT'] or 5432}"
+    return f"PostgreSQL, {database['NAME']} on {where}"
+
+
+def plan_move(*, file: Path, wish: Wish = Wish(), on_progress: Progress | None = None) -> Move:
+    """What `move_shop` would do now, found out by doing it and taking it back; the shop may go on
+    selling meanwhile. Raises what `move_shop` raises, except StillRuns and InUse.
     """
     _examine(file)
     with open_file(file) as alias, transaction.atomic(using=alias):
-        shop = _find_shop(alias, store_code)
-        return _find_moved(shop) or _plan(shop, code)
+        shop = _find_shop(alias, wish.store_code)
+        return _find_moved(shop) or _write(shop, wish, on_progress, keeps=False)
 
 
-def move_shop(
-    *, file: Path, store_code: str = "", code: str = "", on_progress: Progress | None = None
-) -> Move:
+def move_shop(*, file: Path, wish: Wish = Wish(), on_progress: Progress | None = None) -> Move:
     """Move the store of a shop's file into the chain of this program, and close it there.
 
-    `store_code` names it in a file with several stores, `code` is its code in the chain: the
-    same if not given. A second call finds the store moved, and sees to it that the file is
-    closed. `on_progress` is told how many movements are done, and of how many.
+    A second call finds the store moved, and sees to it that the file is closed. `on_progress` is
+    told how many movements are done, and of how many.
 
-    Raises StillRuns, UnusableFile, CannotMove, UnitsDiffer, UnsoundHistory, KeyKnown,
-    UsernameTaken; then neither side has changed.
+    Raises StillRuns, InUse, UnusableFile, CannotMove, GivenSkusMet, UnitsDiffer, OtherMeaning,
+    UnsoundHistory, KeyKnown, UsernameTaken; then neither side has changed.
     """
-    _examine(file)
-    with (
-        while_stopped(file),
-        open_file(file, writes=True) as alias,
-        transaction.atomic(using=alias),  # takes the file's write lock
-    ):
-        shop = _find_shop(alias, store_code)
-        moved = _find_moved(shop) or _write(shop, _plan(shop, code), on_progress)
-        # The chain first: dying here leaves a shop that is moved and not closed yet, which the
-        # next call tells from the events.
-        reach("after_chain_commit")
-        registry.close_moved_store(shop.store, using=alias)
+    require_file(file)
+    with while_stopped(file):
+        _examine(file)
+        with alone_with(file) as alias:
+            shop = _find_shop(alias, wish.store_code)
+            moved = _find_moved(shop) or _write(shop, wish, on_progress)
+            # The chain first: dying here leaves a shop that is moved and not closed yet, which the
+            # next call tells from the events.
+            reach("after_chain_commit")
+            sales.give_away(store=shop.store, to=f"store {moved.code} of the chain", using=alias)
+            registry.close_moved_store(shop.store, using=alias)
     return moved
 
 
@@ -143,6 +169,12 @@ def _examine(file: Path) -> None:
         raise CannotMove(
             f"{file} is of an older version: start it once with script/server --shop of this "
             "version and stop it again."
+        )
+    chain = read_migrations()
+    if chain.missing or chain.unknown:
+        raise CannotMove(
+            "The chain's database is of another version of the program: run manage.py migrate there"
+            + (", with the newest version." if chain.unknown else ".")
         )
     name = connection.settings_dict["NAME"]
     if connection.vendor == "sqlite" and Path(name).exists() and file.samefile(name):
@@ -160,28 +192,15 @@ def _find_shop(alias: str, code: str) -> Shop:
     return Shop(alias, stores[code] if code else next(iter(stores.values())))
 
 
-def _plan(shop: Shop, code: str) -> Move:
-    code = code or shop.store.code
+def _choose_code(shop: Shop, wish: Wish) -> str:
+    code = wish.code or shop.store.code
     try:
         validate_store_code(code)
     except ValidationError as error:
         raise CannotMove(f"{code!r} is no store code. {error.messages[0]}") from error
     if Store.objects.filter(code=code).exists():
         raise CannotMove(f"The chain has a store {code}: give this one another code.")
-    catalogue = compare(shop.products)
-    events = shop.of(SaleEvent)
-    return Move(
-        code=code,
-        products_new=len(catalogue.new),
-        products_matched=catalogue.matched,
-        movements=shop.last_seq,
-        levels=shop.of(Level).count(),
-        waiting=events.filter(status=Status.PENDING).count(),
-        parked=events.filter(status=Status.PARKED).count(),
-        dismissed=events.filter(status=Status.DISMISSED).count(),
-        keys=shop.of(StoreKey).count(),
-        differences=catalogue.differences,
-    )
+    return code
 
 
 # --- a second time ----------------------------------------------------------------------------
@@ -201,14 +220,19 @@ def _find_moved(shop: Shop) -> Move | None:
 
 
 def _find_same(shop: Shop) -> Store | None:
-    """The chain's store with a key of the shop, or with its first movement."""
+    """The chain's store with a key of the shop, its first movement or a sale of its inbox."""
     prefixes = list(shop.of(StoreKey).values_list("prefix", flat=True))
     store: Store | None = Store.objects.filter(keys__prefix__in=prefixes).first()
-    first = shop.of(Movement).filter(seq=1).values_list("event_id", flat=True).first()
-    if store is None and first is not None:
-        everywhere = Movement.objects.filter(store_id__in=Store.objects.values("pk"), seq=1)
-        movement = everywhere.filter(event_id=first).select_related("store").first()
-        store = movement.store if movement else None
+    if store:
+        return store
+    told = [
+        *shop.of(Movement).filter(seq=1).values_list("event_id", flat=True),
+        *shop.of(SaleEvent).values_list("event_id", flat=True)[:IDS_PER_STATEMENT],
+    ]
+    for table in (Movement, SaleEvent):
+        everywhere = table.objects.filter(store_id__in=Store.objects.values("pk"))
+        if row := everywhere.filter(event_id__in=told).select_related("store").first():
+            store = row.store
     return store
 
 
@@ -251,25 +275,51 @@ class _Ids:
 
 
 @transaction.atomic
-def _write(shop: Shop, plan: Move, on_progress: Progress | None) -> Move:
+def _write(shop: Shop, wish: Wish, on_progress: Progress | None, *, keeps: bool = True) -> Move:
+    """Write the whole store, in one transaction; without `keeps` it is taken back at the end."""
     _lift_time_limit()
-    products = adopt_products(shop.products, shop.categories)
-    theirs = shop.store
-    store = registry.register_store(
-        code=plan.code, name=theirs.name, address=theirs.address, timezone=theirs.timezone,
-        currency=theirs.currency, negative_stock=theirs.negative_stock,
-        retired=theirs.retired_at is not None,
-    )  # fmt: skip
+    code = _choose_code(shop, wish)
+    catalogue = adopt_products(
+        shop.products, shop.categories, rename_as=code if wish.renames else ""
+    )
+    refuse_other_meaning(shop.products, _read_waiting_codes(shop), catalogue)
+    store = _register(shop.store, code)
     devices = registry.adopt_keys(store=store, keys=shop.keys)
-    ids = _Ids(store.pk, products, devices, _adopt_people(shop, plan.code))
+    ids = _Ids(store.pk, catalogue.ids, devices, _adopt_people(shop, code))
     ledger.adopt_history(
         store=store,
-        history=_tell_progress(_read_history(shop, ids), plan.movements, on_progress),
+        history=_tell_progress(_read_history(shop, ids), shop.last_seq, on_progress),
         last_seq=shop.last_seq,
         levels=_read_levels(shop, ids),
     )
-    sales.adopt(_read_events(shop, ids))
-    return plan
+    sales.adopt(_read_events(shop, ids, catalogue.renamed))
+    transaction.set_rollback(not keeps)
+    return _tell(shop, code, catalogue)
+
+
+def _register(theirs: Store, code: str) -> Store:
+    return registry.register_store(
+        code=code, name=theirs.name, address=theirs.address, timezone=theirs.timezone,
+        currency=theirs.currency, negative_stock=theirs.negative_stock,
+        created_at=theirs.created_at, retired=theirs.retired_at is not None,
+    )  # fmt: skip
+
+
+def _tell(shop: Shop, code: str, catalogue: Adopted) -> Move:
+    events = shop.of(SaleEvent)
+    return Move(
+        code=code,
+        products_new=catalogue.new,
+        products_matched=catalogue.matched,
+        movements=shop.last_seq,
+        levels=shop.of(Level).count(),
+        waiting=events.filter(status=Status.PENDING).count(),
+        parked=events.filter(status=Status.PARKED).count(),
+        dismissed=events.filter(status=Status.DISMISSED).count(),
+        keys=shop.of(StoreKey).count(),
+        renamed=catalogue.renamed,
+        differences=catalogue.differences,
+    )
 
 
 def _lift_time_limit() -> None:
@@ -333,11 +383,18 @@ def _read_levels(shop: Shop, ids: _Ids) -> dict[int, Standing]:
     return {ids.products[product_id]: Standing(*rest) for product_id, *rest in rows}
 
 
-def _read_events(shop: Shop, ids: _Ids) -> Iterator[SaleEvent]:
+def _read_waiting_codes(shop: Shop) -> list[tuple[str, str]]:
+    waiting = shop.of(SaleEvent).exclude(status=Status.DISMISSED)
+    return list(waiting.values_list("sku", "barcode").distinct())
+
+
+def _read_events(shop: Shop, ids: _Ids, renamed: dict[str, str]) -> Iterator[SaleEvent]:
+    """The digest stays that of the event as it was sent: sent again, it is a duplicate."""
     names = [field.attname for field in SaleEvent._meta.concrete_fields]
     for row in shop.of(SaleEvent).values(*names).iterator(chunk_size=ROWS_READ_AT_ONCE):
         yield SaleEvent(**row | {
             "store_id": ids.store,
+            "sku": renamed.get(row["sku"], row["sku"]),
             "device_id": ids.devices.get(row["device_id"] or 0),
             "actor_id": ids.people.get(row["actor_id"] or 0),
             "dismissed_by_id": ids.people.get(row["dismissed_by_id"] or 0),

@@ -416,6 +416,15 @@ def adopt(events: Iterable[SaleEvent]) -> int:
     return count
 
 
+def give_away(*, store: Store, to: str, using: str) -> int:
+    """Dismiss what waits in the inbox of a store that was moved, in another database; returns how
+    many. It counts where it was moved, and would count once more if anybody applied it here."""
+    waiting = SaleEvent.objects.using(using).filter(store_id=store.pk)
+    return waiting.exclude(status=Status.DISMISSED).update(
+        status=Status.DISMISSED, dismiss_reason=f"Moved to {to}.", dismissed_at=clock.now()
+    )
+
+
 # --- the sweep ------------------------------------------------------------------------------
 
 

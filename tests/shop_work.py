@@ -13,6 +13,7 @@ from catalog.editing import Code
 from catalog.models import Product
 from orders import sales
 from orders.models import SaleEvent
+from script.first_access import ensure_access
 from stock import ledger
 from stores import registry
 from stores.models import Store
@@ -39,6 +40,34 @@ def sell_once(*, applies):
     if applies:
         make.apply_all()
     return line.event_id
+
+
+def sell_numbered():
+    """Make Milk and Bread, numbered by the program; sell one of each, and leave two of each
+    waiting beside the usual. Prints what the till sent, and the SKUs."""
+    device = Principal(store=Store.objects.get())
+    milk = editing.create_product(name="Milk", unit="litre")
+    bread = editing.create_product(name="Bread", barcodes=[Code("BREAD")])
+    sent = [_sell_some(device, product, 1) for product in (milk, bread)]
+    make.apply_all()
+    sent += [_sell_some(device, product, 2) for product in (milk, bread)]
+    _leave_pending(device, MORNING)
+    json.dump({"milk": milk.sku, "bread": bread.sku, "sent": sent}, sys.stdout)
+
+
+def _sell_some(device, product, units):
+    """Sell it; returns the sale as its till sends it."""
+    line = sales.SaleLine(uuid.uuid4(), "sale", units * 1000, MORNING, sku=product.sku)
+    sales.accept(principal=device, lines=[line])
+    return {
+        "event_id": str(line.event_id), "sku": line.sku, "quantity": units,
+        "occurred_at": MORNING.isoformat(),
+    }  # fmt: skip
+
+
+def tell_access():
+    """What script/server makes at a start, as JSON."""
+    json.dump(ensure_access({}), sys.stdout)
 
 
 def sell_for_ever():

@@ -1,6 +1,5 @@
 """`manage.py moveshop`: a shop of one file becomes a store of this chain, whole or not at all."""
 
-import fcntl
 import io
 import sqlite3
 from contextlib import closing
@@ -14,9 +13,8 @@ from accounts.people import UsernameTaken
 from catalog.merging import UnitsDiffer
 from catalog.models import Category, ProductChange
 from inventory_project import failpoints
-from inventory_project.running import StillRuns
 from orders.models import SaleEvent
-from orders.moving import CannotMove, move_shop, plan_move
+from orders.moving import CannotMove, Wish, move_shop, plan_move
 from stock import ledger
 from stock.checking import check_ledger
 from stock.history import UnsoundHistory
@@ -30,7 +28,7 @@ KEYS = """
 SELECT k.prefix, k.secret_sha256, k.name, k.created_at, k.valid_from, k.expires_at
   FROM stores_storekey AS k ORDER BY k.prefix
 """
-STORE = "SELECT name, address, timezone, currency, negative_stock FROM stores_store"
+STORE = "SELECT name, address, timezone, currency, negative_stock, created_at FROM stores_store"
 PRODUCTS = """
 SELECT p.sku, p.name, c.name, p.unit, p.price, p.negative_stock, p.retired_at
   FROM catalog_product AS p LEFT JOIN catalog_category AS c ON c.id = p.category_id ORDER BY p.sku
@@ -47,6 +45,12 @@ def made(tmp_path_factory):
     """A small shop, made once."""
     local = tmp_path_factory.mktemp("made")
     return local, shop.make_shop(local, sales=60)
+
+
+@pytest.fixture(autouse=True)
+def chain(settings):
+    """The tests' own database, SQLite as well, is the chain that DATABASE_URL names."""
+    settings.IS_DATABASE_NAMED = True
 
 
 @pytest.fixture
@@ -74,10 +78,10 @@ def of_shop(rows, code="LHR-01"):
     return [tuple(f"{v}@{code}" if v == "admin" else v for v in row) for row in rows]
 
 
-def assert_moved(file, code, store="SHOP"):
-    """History, balances, head and inbox are the shop's, to the digit."""
+def assert_moved(kept, code):
+    """History, balances, head and inbox are the shop's before it moved, to the digit."""
     for sql in (shop.MOVEMENTS, shop.LEVELS, shop.INBOX, shop.HEAD):
-        there = of_shop(shop.read_file(file, sql, store), code)
+        there = of_shop(shop.read_file(kept, sql), code)
         assert len(there) > 0
         assert shop.read_chain(sql, code) == there
     assert check_ledger(store=Store.objects.get(code=code)).is_sound
@@ -90,11 +94,11 @@ def test_a_shop_of_ten_thousand_movements_comes_along_whole(committed, tmp_path)
     make.make_product("OTHER"), make.make_store("KHI-02")  # so that no id is the same
     for other in range(5):
         registry.issue_key(name=f"other {other}", store=None), make.make_user(f"other{other}")
-    versions = ProductChange.objects.count()
+    versions, kept = ProductChange.objects.count(), shop.keep(file)
     said = move(file, "--code", "LHR-01")
     assert "The shop is store LHR-01 of the chain and its ledger is sound." in said
     assert len(shop.read_file(file, shop.MOVEMENTS)) == 10_000
-    assert_moved(file, "LHR-01")
+    assert_moved(kept, "LHR-01")
     there = shop.read_file(file, PRODUCTS)
     assert [row for row in shop.read_chain(PRODUCTS, "") if row[0] != "OTHER"] == there
     assert shop.read_chain(BARCODES, "") == shop.read_file(file, BARCODES)
@@ -160,20 +164,6 @@ def test_sales_that_wait_count_here_and_parked_ones_stay(committed, file):
     assert check_ledger().is_sound
 
 
-def test_the_old_file_takes_no_more_sales(committed, file, facts):
-    move(file)
-    code = f"""
-from tests import make
-for key, fields in (({facts["till"]!r}, {{}}), ({facts["head_office"]!r}, {{"store": "SHOP"}})):
-    sale = make.sale("SKU-001", **fields)
-    print(make.Api(key).post("/api/orders/sales/", sale).status_code)
-"""
-    answer = shop.manage(file.parent, "shell", "-v", "0", "-c", code, ALLOWED_HOSTS="testserver")
-    assert answer.stdout.split() == ["401", "401"], answer.stderr
-    assert len(shop.read_file(file, shop.INBOX)) == 5
-    assert shop.read_file(file, OPEN) == [(0,)]
-
-
 def test_a_second_time_it_says_so_and_changes_nothing(committed, file):
     move(file, "--code", "LHR-01")
     make.apply_all()
@@ -182,19 +172,44 @@ def test_a_second_time_it_says_so_and_changes_nothing(committed, file):
             assert move(file, *arguments) == "The shop was moved already: it is store LHR-01.\n"
 
 
-def test_a_shop_that_never_sold_is_known_by_its_keys(committed, file, facts):
-    """Its first movement cannot tell."""
-    with closing(sqlite3.connect(file)) as empty:
-        for (name,) in empty.execute(
+def empty(file, *tables):
+    with closing(sqlite3.connect(file)) as emptied:
+        for (name,) in emptied.execute(
             "SELECT name FROM sqlite_master WHERE type = 'trigger'"
         ).fetchall():
-            empty.execute(f"DROP TRIGGER {name}")
-        for table in ("stock_movement", "stock_level", "orders_saleevent", "stock_ledgerhead"):
-            empty.execute(f"DELETE FROM {table}")
-        empty.commit()
+            emptied.execute(f"DROP TRIGGER {name}")
+        for table in tables:
+            emptied.execute(f"DELETE FROM {table}")
+        emptied.commit()
+
+
+def leave_only_waiting_sales(file):
+    """What head office told of a store that has no keys of its own."""
+    empty(file, "stock_movement", "stock_level", "stock_ledgerhead")
+    empty(file, "stores_storekey", "orders_saleevent WHERE status <> 'pending'")
+
+
+def test_a_shop_that_never_sold_is_known_by_its_keys(committed, file):
+    """Its first movement cannot tell."""
+    empty(file, "stock_movement", "stock_level", "orders_saleevent", "stock_ledgerhead")
     assert move_shop(file=file).is_new
     assert not move_shop(file=file).is_new
     assert Store.objects.count() == 1
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_shop_without_keys_that_has_only_waiting_sales_is_known_by_them(committed, file, applied):
+    leave_only_waiting_sales(file)
+    assert move_shop(file=file).is_new
+    if applied:
+        assert make.apply_all() == 2
+    assert not move_shop(file=file, wish=Wish(code="ELSE")).is_new
+    assert list(Store.objects.values_list("code", flat=True)) == ["SHOP"]
+
+
+def test_names_of_products_are_no_markup(committed, file):
+    make.make_product("SKU-001", name="Tea [/b] :tea: 5kg", unit="kg")
+    assert "Tea [/b] :tea: 5kg" in move(file, "--dry-run")
 
 
 def test_death_in_the_middle_changes_neither_side(committed, monkeypatch, file):
@@ -207,8 +222,9 @@ def test_death_in_the_middle_changes_neither_side(committed, monkeypatch, file):
         move_shop(file=file)
     assert file.read_bytes() == before
     monkeypatch.delitem(failpoints.armed, "after_adopted_history")
+    kept = shop.keep(file)
     assert move_shop(file=file).is_new
-    assert_moved(file, "SHOP")
+    assert_moved(kept, "SHOP")
 
 
 def die_between_the_commits(monkeypatch, file):
@@ -242,47 +258,26 @@ def test_shop_that_went_on_after_the_move_is_told(committed, monkeypatch, file, 
     assert shop.read_file(file, OPEN) == [(1,)]
 
 
-def test_refused_while_script_server_runs_on_the_folder(committed, file):
-    with (file.parent / "server.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with unchanged(), pytest.raises(StillRuns, match="The product runs on"):
-            move_shop(file=file)
-        assert plan_move(file=file).movements == 101  # to look is allowed
-
-
-def test_no_sale_gets_into_the_shop_while_it_moves(committed, monkeypatch, file):
-    """Whatever holds the file open without script/server finds it locked, not moved away."""
-    seen = []
-
-    def sell():
-        with closing(sqlite3.connect(file, timeout=0)) as till:
-            try:
-                till.execute("DELETE FROM orders_saleevent")
-            except sqlite3.OperationalError as error:
-                seen.append(str(error))
-
-    monkeypatch.setitem(failpoints.armed, "after_chain_commit", sell)
-    move_shop(file=file)
-    assert seen == ["database is locked"]
-
-
 def test_same_sku_is_the_same_product_and_the_chain_is_right(committed, file):
+    kept = shop.keep(file)
     ours = make.make_product("SKU-001", name="Chain's name", unit="kg", price="99", barcodes=["X"])
-    make.make_product("CARRIES", barcodes=["CODE3"])
+    make.make_product("SKU-002", unit="litre")
+    make.make_product("CARRIES", barcodes=["CODE2", "CODE4"])
     said = move(file)
     for told in (
         ["SKU-001", "name", "Product 1", "Chain's name"],
         ["SKU-001", "category", "Tea", ""],
         ["SKU-001", "price", "12.50", "99.00"],
         ["SKU-001", "barcodes", "CODE1*1 PACK1*12", "X*1"],
-        ["SKU-003", "barcode of both", "CODE3", "CARRIES"],
+        ["SKU-002", "barcode of both", "CODE2", "CARRIES"],
+        ["SKU-004", "barcode of both", "CODE4", "CARRIES"],
     ):
         assert told in [[c.strip() for c in line.split("│")[1:-1]] for line in said.splitlines()]
     ours.refresh_from_db()
     assert (ours.name, ours.category, ours.barcodes.get().code) == ("Chain's name", None, "X")
     assert ProductChange.objects.filter(key="SKU-001").count() == 1  # its making
     assert Level.objects.filter(product=ours).exists()
-    assert_moved(file, "SHOP")
+    assert_moved(kept, "SHOP")
 
 
 def test_other_unit_is_refused_with_the_list(committed, file):
@@ -316,6 +311,13 @@ def test_dry_run_tells_it_all_and_changes_nothing(committed, file):
     }  # fmt: skip
     assert "Chain's name" in said
     assert "Dry run, nothing was changed; this is what would move." in said
+    assert said.startswith(f"The shop is {file}, the chain is ")
+    target, database = said.splitlines()[0], connection.settings_dict
+    assert str(database["NAME"]) in target
+    if connection.vendor == "postgresql":
+        where = f"{database['HOST']}:{database['PORT']}"
+        assert target.endswith(f"the chain is PostgreSQL, {database['NAME']} on {where}.")
+    assert not database["PASSWORD"] or database["PASSWORD"] not in said
 
 
 def test_code_that_is_taken_or_is_none_is_refused(committed, file):
@@ -324,7 +326,7 @@ def test_code_that_is_taken_or_is_none_is_refused(committed, file):
         with pytest.raises(CannotMove, match="has a store SHOP: give this one another code"):
             move_shop(file=file)
         with pytest.raises(CannotMove, match="'a b' is no store code"):
-            move_shop(file=file, code="a b")
+            move_shop(file=file, wish=Wish(code="a b"))
 
 
 def test_key_that_opens_something_here_is_refused(committed, file, facts):
@@ -333,6 +335,46 @@ def test_key_that_opens_something_here_is_refused(committed, file, facts):
     StoreKey.objects.filter(pk=other.pk).update(prefix=prefix)
     with unchanged(), pytest.raises(registry.KeyKnown, match=f"There is a key {prefix} already"):
         move_shop(file=file)
+
+
+def make_known_key(facts):
+    other = registry.issue_key(name="other", store=None).key
+    prefix = facts["till"].partition(".")[0]
+    StoreKey.objects.filter(pk=other.pk).update(prefix=prefix)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        (lambda **_: make.make_user("admin@SHOP"), UsernameTaken),
+        (lambda facts, **_: make_known_key(facts), registry.KeyKnown),
+        (lambda file, **_: shop.write_file(file, "DELETE FROM stock_level WHERE rowid = 3"),
+         UnsoundHistory),
+        (lambda **_: make.make_product("SKU-001", unit="each"), UnitsDiffer),
+        (lambda **_: make.make_store("SHOP"), CannotMove),
+    ],
+    ids=["account", "key", "history", "unit", "code"],
+)  # fmt: skip
+def test_dry_run_refuses_what_the_move_refuses(committed, file, facts, spoil, error):
+    spoil(file=file, facts=facts)
+    with unchanged():
+        for way in (plan_move, move_shop):
+            with pytest.raises(error):
+                way(file=file)
+
+
+def test_people_whose_long_names_begin_alike_stay_two(committed, file):
+    long = "x" * 147
+    add = "INSERT INTO accounts_user (username, password, is_superuser, is_staff, is_active, "
+    add += "first_name, last_name, email, date_joined) VALUES (?, '', 0, 0, 1, '', '', '', ?)"
+    for ending in "ab":
+        shop.write_file(file, add, long + ending, "2026-03-01 00:00:00")
+    pk = "(SELECT id FROM accounts_user WHERE username = ?)"
+    shop.write_file(file, f"UPDATE stock_movement SET actor_id = {pk} WHERE seq = 1", long + "a")
+    shop.write_file(file, f"UPDATE stock_movement SET actor_id = {pk} WHERE seq = 2", long + "b")
+    move_shop(file=file)
+    actors = [Movement.objects.get(seq=seq).actor.username for seq in (1, 2)]
+    assert actors == ["x" * 145 + "@SHOP", "x" * 143 + "-2@SHOP"]
 
 
 def test_account_that_is_called_like_a_person_of_the_shop_is_refused(committed, file):
@@ -347,13 +389,13 @@ def test_one_of_several_stores_is_named_and_the_others_go_on(committed, file, fa
     with unchanged(), pytest.raises(CannotMove, match=r"several stores \(SECOND, SHOP\)"):
         move_shop(file=file)
     with unchanged(), pytest.raises(CannotMove, match="There is no store 'THIRD' in the file"):
-        move_shop(file=file, store_code="THIRD")
-    assert move_shop(file=file, store_code="SHOP").movements == 101
+        move_shop(file=file, wish=Wish("THIRD"))
+    assert move_shop(file=file, wish=Wish("SHOP")).movements == 101
     assert shop.read_file(file, OPEN) == [(1,)]
     working = "SELECT prefix FROM stores_storekey WHERE revoked_at IS NULL"
     head_office = facts["head_office"].partition(".")[0]
     assert shop.read_file(file, working) == [(head_office,)]
-    assert move_shop(file=file, store_code="SECOND").movements == 0
+    assert move_shop(file=file, wish=Wish("SECOND")).movements == 0
     assert shop.read_file(file, working) == []
     assert set(Store.objects.values_list("code", flat=True)) == {"SHOP", "SECOND"}
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from inventory_project.errors import DomainError
-from orders.moving import Move, move_shop, plan_move
+from orders.moving import Move, Wish, find_chain, move_shop, plan_move
 from stock.checking import check_ledger
 from stores.models import Store
 
@@ -32,10 +32,15 @@ class Command(BaseCommand):
         parser.add_argument(
             "--code", metavar="CODE", default="", help="its code in the chain; default the same"
         )
+        parser.add_argument(
+            "--rename-given-skus", dest="renames", action="store_true",
+            help="give CODE-P1 to the shop's P1 where the chain's P1 is another product",
+        )  # fmt: skip
         parser.add_argument("--dry-run", action="store_true", help="say what would happen only")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            chain = find_chain()
             move = _move(options)
         except DomainError as error:
             raise CommandError(f"{error.detail} Nothing was changed.") from error
@@ -46,6 +51,7 @@ class Command(BaseCommand):
         if not move.is_new:
             self.stdout.write(f"The shop was moved already: it is store {move.code}.")
             return
+        self.stdout.write(f"The shop is {options['file']}, the chain is {chain}.")
         self.stdout.write(_draw(move), ending="")
         if options["dry_run"]:
             self.stdout.write("Dry run, nothing was changed; this is what would move.")
@@ -64,14 +70,17 @@ class Command(BaseCommand):
 
 
 def _move(options: dict[str, Any]) -> Move:
-    which = {"file": options["file"], "store_code": options["store"], "code": options["code"]}
-    if options["dry_run"]:
-        return plan_move(**which)
+    wish = Wish(options["store"], options["code"], options["renames"])
+    work = plan_move if options["dry_run"] else move_shop
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+    seen = Console(stderr=True)
+    with Progress(
+        *columns, TimeRemainingColumn(), console=seen, disable=not seen.is_terminal
+    ) as progress:
         task = progress.add_task("Movements", visible=False)  # until it begins
-        return move_shop(
-            **which,
+        return work(
+            file=options["file"],
+            wish=wish,
             on_progress=lambda done, total: progress.update(
                 task, completed=done, total=total, visible=True
             ),
@@ -88,12 +97,23 @@ def _draw(move: Move) -> str:
         ("products it has already", move.products_matched),
     ):  # fmt: skip
         table.add_row(name, f"{count:,}")
-    console = Console()
+    # A product may be called "[/b]" or ":tea:"; names are no markup.
+    console = Console(markup=False, emoji=False, highlight=False)
     with console.capture() as printed:
         console.print(table)
+        if move.renamed:
+            console.print(_draw_renamed(move))
         if move.differences:
             console.print(_draw_differences(move))
     return printed.get()
+
+
+def _draw_renamed(move: Move) -> Table:
+    title = "Other products of the chain have these SKUs, so the shop's get new ones"
+    table = Table("in the shop", "in the chain", title=title)
+    for before, after in move.renamed.items():
+        table.add_row(before, after)
+    return table
 
 
 def _draw_differences(move: Move) -> Table:
