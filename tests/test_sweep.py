@@ -91,6 +91,11 @@ class TestOneRound:
         assert level_of(lahore, tea) == -3
         assert Movement.objects.get().event_id == event_id
 
+    def test_clock_that_was_put_back_a_day_holds_nothing_up(self, till, lahore, tea):
+        sell(till, seconds_ago=-86_400)
+        assert sweep_once().applied == 1
+        assert level_of(lahore, tea) == -1
+
     def test_in_a_shop_it_is_applied_at_once_and_no_bell_rings(self, till, lahore, tea, settings):
         settings.SHOP = True
         assert till.post("/api/orders/sales/", sale(quantity=2)).status_code == 202
