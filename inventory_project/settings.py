@@ -216,7 +216,7 @@ CELERY_TASK_PUBLISH_RETRY = False  # a till does not wait for the bell; the swee
 if REDIS_URL:
     CELERY_BROKER_URL = REDIS_URL
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
-        "visibility_timeout": 120,
+        "visibility_timeout": env.int("BROKER_VISIBILITY_TIMEOUT_S", default=120),
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "socket_timeout": 5,
