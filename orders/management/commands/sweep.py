@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, connection
 
+from inventory_project.durability import refuse_at_start
 from orders.sweeping import Swept, Turn, sweep_once
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="one round, then end")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_at_start()
         turn = Turn()
         if options["once"]:
             self._sweep_one_round(turn)
