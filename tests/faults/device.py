@@ -36,6 +36,10 @@ UNKNOWN_SKU = "NEVER"
 Event = tuple[str, str, str, str, int]  # id, store, sku, kind, thousandths
 
 
+class OwnFault(Exception):
+    """The till itself cut the connection or did not wait for the answer."""
+
+
 class Device:
     """The till. `plan` says where, who, what to sell, and from which seed."""
 
@@ -134,6 +138,9 @@ class Device:
                 self.waiting.setdefault((event[1], event[0]), event)
         try:
             status, retry_after, body = self._post([event for event, _ in batch])
+        except OwnFault:
+            self._write({"lost": number, "t": time.time(), "why": "own"})
+            return False
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._write({"lost": number, "t": time.time(), "why": type(error).__name__})
             return False
@@ -162,11 +169,11 @@ class Device:
                     connection.putheader(name, value)
                 connection.endheaders()
                 connection.send(body[: self.chance.randrange(len(body))])
-                raise ConnectionAbortedError
+                raise OwnFault
             connection.request("POST", "/api/orders/sales/", body, headers)
             if self.chance.random() < ANSWER_DROPPED and not self.ending:
                 time.sleep(self.chance.random() * 0.02)
-                raise BlockingIOError
+                raise OwnFault
             answer = connection.getresponse()
             return answer.status, answer.getheader("Retry-After", ""), json.loads(answer.read())
         finally:

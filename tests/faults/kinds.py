@@ -4,6 +4,7 @@ A fault is a generator: it does the damage, yields while the load goes on, repai
 what it was seen by. Nothing seen: the round is void. `seconds` is how long it lasts.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -28,6 +29,8 @@ ACCEPT_PLACES = ("before_insert", "before_commit", "after_commit_before_answer",
                  "after_answer_before_doorbell")  # fmt: skip
 APPLY_PLACES = ("after_claim", "after_balance_row", "after_ledger_row", "before_apply_commit",
                 "after_apply_commit_before_ack")  # fmt: skip
+WAIT_S_MAX = 20
+BALLAST_BYTES = 1 << 18
 
 
 class Impossible(Exception):
@@ -58,6 +61,7 @@ class Kind:
     seconds: float
     engines: tuple[str, ...]
     clock_days: tuple[float, ...] = (0,)  # of the tills
+    unnoticed: bool = False  # no till may see anything of it
 
 
 KINDS: dict[str, Kind] = {}
@@ -66,13 +70,17 @@ PG = ("postgresql",)
 
 
 def fault(
-    seconds: float = 1.0, engines: tuple[str, ...] = PG, clock_days: tuple[float, ...] = (0,)
+    seconds: float = 1.0,
+    engines: tuple[str, ...] = PG,
+    clock_days: tuple[float, ...] = (0,),
+    *,
+    unnoticed: bool = False,
 ) -> Callable[[Fault], Fault]:
     """Put a generator among the kinds of faults, under its own name."""
 
     def add(make: Fault) -> Fault:
         name = make.__name__.lstrip("_")
-        KINDS[name] = Kind(name, make, seconds, engines, clock_days)
+        KINDS[name] = Kind(name, make, seconds, engines, clock_days, unnoticed)
         return make
 
     return add
@@ -81,7 +89,7 @@ def fault(
 # --- none, and what the load itself does ------------------------------------------------------
 
 
-@fault(engines=BOTH)
+@fault(engines=BOTH, unnoticed=True)
 def none(scene: Scene) -> Generator[None, None, str]:
     """Resent, shuffled, cut, contradicted, unknown: the load alone."""
     yield
@@ -101,7 +109,7 @@ def device_clocks(scene: Scene) -> Generator[None, None, str]:
 @fault(engines=BOTH)
 def kill_web(scene: Scene) -> Generator[None, None, str]:
     """One of the processes that serve."""
-    pid = scene.chance.choice(scene.lab.children("web"))
+    pid = _choose_child(scene, "web")
     os.kill(pid, signal.SIGKILL)
     yield
     return "" if Path(f"/proc/{pid}").exists() else f"web child {pid} is gone"
@@ -119,13 +127,13 @@ def kill_worker(scene: Scene) -> Generator[None, None, str]:
 
 @fault(engines=BOTH)
 def kill_worker_child(scene: Scene) -> Generator[None, None, str]:
-    pid = scene.chance.choice(scene.lab.children("worker"))
+    pid = _choose_child(scene, "worker")
     os.kill(pid, signal.SIGKILL)
     yield
     return "" if Path(f"/proc/{pid}").exists() else f"worker child {pid} is gone"
 
 
-@fault(engines=BOTH)
+@fault(engines=BOTH, unnoticed=True)
 def kill_sweep(scene: Scene) -> Generator[None, None, str]:
     return _kill_all(scene, "sweep", "")
 
@@ -188,13 +196,14 @@ def many_workers(scene: Scene) -> Generator[None, None, str]:
     command = serve.commands_of(scene.lab.place)["worker"]
     place = command.index("--concurrency") + 1
     scene.lab.restart("worker", [*command[:place], "16", *command[place + 1 :]])
+    _wait(lambda: len(scene.lab.children("worker")) >= 16)
     yield
     count = len(scene.lab.children("worker"))
     scene.lab.restart("worker")
     return f"{count} workers" if count >= 16 else ""
 
 
-@fault(seconds=4, engines=BOTH)
+@fault(seconds=4, engines=BOTH, unnoticed=True)
 def rolling_restart(scene: Scene) -> Generator[None, None, str]:
     """New web processes before the old ones end; worker and sweep are asked to end."""
     lab = scene.lab
@@ -203,6 +212,7 @@ def rolling_restart(scene: Scene) -> Generator[None, None, str]:
     for name in ("worker", "sweep"):
         os.kill(lab.roles[name].pid, signal.SIGTERM)
     yield
+    _wait(lambda: not before & set(lab.children("web")))
     return "" if before & set(lab.children("web")) else "web processes are others"
 
 
@@ -217,6 +227,17 @@ def clocks(scene: Scene) -> Generator[None, None, str]:
     for name in names:
         scene.lab.restart(name)
     return f"{', '.join(names)} by {days} day"
+
+
+def _choose_child(scene: Scene, name: str) -> int:
+    _wait(lambda: bool(scene.lab.children(name)))
+    return scene.chance.choice(scene.lab.children(name))
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S_MAX
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _state(pid: int) -> str:
@@ -273,12 +294,10 @@ def disk_full(scene: Scene) -> Generator[None, None, str]:
         raise Impossible("a file system cannot be mounted here")
     ballast = lab.disk / "ballast"
     assert lab.postgresql is not None and lab.postgresql.process is not None
-    with ballast.open("wb") as file:
-        # Twice: what is freed meanwhile is filled again.
-        for _ in range(2):
-            space = os.statvfs(lab.disk)
-            os.posix_fallocate(file.fileno(), 0, file.tell() + os.fstat(file.fileno()).st_size
-                               + space.f_bavail * space.f_bsize)  # fmt: skip
+    filled = 0
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            filled += file.write(bytes(BALLAST_BYTES))
     yield
     said = lab.postgresql_log()
     ballast.unlink()
@@ -342,7 +361,7 @@ def kill_redis(scene: Scene) -> Generator[None, None, str]:
     return f"{pid} is {server.process.pid} now"
 
 
-@fault()
+@fault(unnoticed=True)
 def flushall(scene: Scene) -> Generator[None, None, str]:
     """All messages, marks and windows are gone, several times."""
     with scene.lab.redis() as client:

@@ -198,17 +198,21 @@ class Lab:
             )  # fmt: skip
 
     def restart(self, name: str, command: list[str] | None = None, **environment: str) -> None:
-        """Kill a process and let it start with this environment (and command) from now on."""
+        """Kill a process; it starts at once with this environment (and command), and stays so."""
         with self._lock:
             role = self.roles[name]
             role.environment = environment
             role.command = command or serve.commands_of(self.place)[name]
             _kill_group(role.process)
+            self._keep_running(role)
 
     def children(self, name: str) -> list[int]:
         """The processes that this one has forked; resource trackers are none of ours."""
-        role = self.roles[name]
-        listed = Path(f"/proc/{role.pid}/task/{role.pid}/children").read_text().split()
+        pid = self.roles[name].pid
+        try:
+            listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except OSError:  # it has ended itself
+            return []
         return [int(pid) for pid in listed if b"resource_tracker" not in _command_line(pid)]
 
     def signal_all(self, name: str, number: signal.Signals) -> None:

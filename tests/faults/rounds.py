@@ -217,6 +217,9 @@ class Runner:
         for name, texts in self.judge.judge(told).items():
             result.findings.setdefault(name, []).extend(texts)
         result.findings["drift"] += watcher.findings[:3]
+        noticed = {why: n for why, n in told.lost.items() if why != "own"}
+        if kind.unnoticed and (noticed or told.statuses[503]):
+            result.findings["other"].append(f"tills noticed: {noticed}, {told.statuses[503]} 503")
         self._judge_deadlocks(result)
         self._judge_recovery(scene, told, watcher, result)
 
