@@ -62,6 +62,7 @@ class Kind:
     engines: tuple[str, ...]
     clock_days: tuple[float, ...] = (0,)  # of the tills
     unnoticed: bool = False  # no till may see anything of it
+    until_end: bool = False  # it is repaired only after the tills have been answered
 
 
 KINDS: dict[str, Kind] = {}
@@ -75,12 +76,13 @@ def fault(
     clock_days: tuple[float, ...] = (0,),
     *,
     unnoticed: bool = False,
+    until_end: bool = False,
 ) -> Callable[[Fault], Fault]:
     """Put a generator among the kinds of faults, under its own name."""
 
     def add(make: Fault) -> Fault:
         name = make.__name__.lstrip("_")
-        KINDS[name] = Kind(name, make, seconds, engines, clock_days, unnoticed)
+        KINDS[name] = Kind(name, make, seconds, engines, clock_days, unnoticed, until_end)
         return make
 
     return add
@@ -372,9 +374,9 @@ def flushall(scene: Scene) -> Generator[None, None, str]:
         return f"{client.info('commandstats')['cmdstat_flushall']['calls']} times"
 
 
-@fault(seconds=3)
+@fault(seconds=2, unnoticed=True, until_end=True)
 def full_redis(scene: Scene) -> Generator[None, None, str]:
-    """No room for a message."""
+    """No room for a message, also for the last one: only the sweep is left."""
     with scene.lab.redis() as client:
         client.config_set("maxmemory", "1mb")
         before = _errors(client)

@@ -154,7 +154,7 @@ BUGS = (
     ),
     Bug(
         "no_sweeper",
-        ("flushall",),
+        ("full_redis",),
         (
             (
                 "orders/sweeping.py",

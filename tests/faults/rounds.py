@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,12 +125,17 @@ class Runner:
         folder.mkdir(parents=True)
         devices = self._start_devices(folder, kind, seed)
         with Watcher(self.database) as watcher:
+            damage = kind.make(scene)
             try:
                 time.sleep(BEFORE_S * (0.5 + chance.random()))
-                self._do_damage(kind, scene, result)
-                time.sleep(AFTER_S)
+                self._go_on(damage, result)
+                time.sleep(kind.seconds)
+                if not kind.until_end:
+                    self._go_on(damage, result)
+                    time.sleep(AFTER_S)
             finally:
                 self._end_devices(devices, result)
+            self._go_on(damage, result)
             self._wait_for_rest(result)
         self._judge(folder, kind, scene, watcher, result)
         result.seconds = time.monotonic() - began
@@ -164,14 +170,12 @@ class Runner:
             )  # fmt: skip
         return devices
 
-    def _do_damage(self, kind: Kind, scene: Scene, result: Result) -> None:
-        damage = kind.make(scene)
+    def _go_on(self, damage: Generator[None, None, str], result: Result) -> None:
+        """Do the damage, or repair it; at the end of it there is the evidence."""
         try:
             next(damage)
-            time.sleep(kind.seconds)
-            next(damage)
-        except StopIteration as seen:
-            result.evidence = str(seen.value or "")
+        except StopIteration as end:
+            result.evidence = result.evidence or str(end.value or "")
         except Impossible as reason:
             result.impossible = str(reason)
 
