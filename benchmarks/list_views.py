@@ -1,7 +1,7 @@
 """Lists of the product, and beside them the same views doing less; asked without a network.
 
-`constant/` answers bytes that were made before, `uncached/` makes them each time, and `values/`
-has the same rows as they come, rendered by orjson.
+`constant/` answers bytes that were made before, and `values/` the same rows as they come,
+rendered by orjson. Uncached is the list itself when nobody keeps it.
 """
 
 import threading
@@ -15,19 +15,19 @@ from urllib.parse import urlsplit
 
 import orjson
 from django.conf import settings
+from django.core.cache import caches
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.http import HttpResponse
 from django.urls import include, path
 from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from catalog import editing
 from catalog.editing import Code, ProductRow
 from catalog.models import Barcode, Product
 from catalog.views import ProductViewSet
-from compat.views import SecondProducts
-from compat.writing import describe_products
-from inventory_project.bodies import JSONRenderer
+from inventory_project import caching
 from stores import registry
 
 CATEGORIES = 40
@@ -60,11 +60,6 @@ class ConstantPage(ProductViewSet):
         return HttpResponse(constants["page"], content_type=JSON)
 
 
-class UncachedPage(ProductViewSet):
-    def list(self, request: Request) -> HttpResponse:
-        return HttpResponse(JSONRenderer().render(self._make_page()), content_type=JSON)
-
-
 class ValuesPage(ProductViewSet):
     """Both queries of the page, and nothing done to their rows."""
 
@@ -75,34 +70,26 @@ class ValuesPage(ProductViewSet):
         return _render([rows, list(barcodes.values("product_id", "code", "units"))])
 
 
-class ConstantWhole(SecondProducts):
+class Constant(APIView):
+    limit_kind = "earlier"
+
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(constants["whole"], content_type=JSON)
 
 
-class UncachedWhole(SecondProducts):
-    def get(self, request: Request) -> HttpResponse:
-        body = {"status": "success", "data": {"products": describe_products()}}
-        return HttpResponse(JSONRenderer().render(body), content_type=JSON)
+class Values(APIView):
+    limit_kind = "earlier"
 
-
-class ValuesWhole(SecondProducts):
     def get(self, request: Request) -> HttpResponse:
         return _render(list(Product.objects.order_by("pk").values("pk", "name", "price")))
 
 
-_VIEWS: dict[str, tuple[Any, Any]] = {
-    "constant": (ConstantPage, ConstantWhole),
-    "uncached": (UncachedPage, UncachedWhole),
-    "values": (ValuesPage, ValuesWhole),
-}
 urlpatterns = [
     path("", include("inventory_project.urls")),
-    *(
-        path(f"{name}/api/catalog/products/", page.as_view({"get": "list"}))
-        for name, (page, _) in _VIEWS.items()
-    ),
-    *(path(f"{name}/allProducts", whole.as_view()) for name, (_, whole) in _VIEWS.items()),
+    path("constant/api/catalog/products/", ConstantPage.as_view({"get": "list"})),
+    path("values/api/catalog/products/", ValuesPage.as_view({"get": "list"})),
+    path("constant/allProducts", Constant.as_view()),
+    path("values/allProducts", Values.as_view()),
 ]
 settings.ROOT_URLCONF = "benchmarks.list_views"
 _application = get_wsgi_application()
@@ -147,7 +134,7 @@ def _measure_round(key: str, name: str, address: str, seconds: float) -> dict[st
         "constant": _rate(lambda: _ask(key, f"constant/{address}"), seconds),
         "cached": _rate(lambda: _ask(key, address), seconds),
         "not_modified": _rate(lambda: _ask(key, address, **known), seconds),
-        "uncached": _rate(lambda: _ask(key, f"uncached/{address}"), seconds),
+        "uncached": _rate(lambda: _ask_anew(key, address), seconds),
         "values": _rate(lambda: _ask(key, f"values/{address}"), seconds),
     }
 
@@ -181,6 +168,12 @@ def _ask(key: str, address: str, **headers: str) -> tuple[int, dict[str, str], b
     body = b"".join(answer)
     answer.close()
     return int(told[0].split()[0]), dict(told[1]), body
+
+
+def _ask_anew(key: str, address: str) -> Any:
+    caching._local.clear()
+    caches["default"].clear()
+    return _ask(key, address)
 
 
 def ask_at_once(key: str, address: str, threads: int) -> int:

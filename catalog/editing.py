@@ -144,7 +144,7 @@ def change_product(
     The SKU stays for ever: it is in the journals of every till. What changes nothing makes no
     version.
     """
-    version = take_versions(1)
+    head = _lock_head()
     product = Product.objects.select_for_update(of=("self",), no_key=True).get(pk=product.pk)
     before = describe_product(product)
     for name, value in fields.items():
@@ -152,9 +152,8 @@ def change_product(
     if barcodes is not None:
         _set_barcodes(product, barcodes)
     if describe_product(product) == before:
-        _give_back_version()
         return product
-    product.version = version
+    product.version = _advance(head, 1)
     product.save()
     _note(by, _name_action(before, product), before, product)
     return product
@@ -380,23 +379,25 @@ def describe_category(category: Category) -> dict[str, Any]:
 
 def take_versions(count: int) -> int:
     """Lock the head and take `count` versions; returns the first. Held until the commit."""
+    return _advance(_lock_head(), count)
+
+
+def _lock_head() -> CatalogHead:
     CatalogHead.objects.get_or_create(id=1)
-    head = CatalogHead.objects.select_for_update().get(id=1)
-    head.version += count
-    head.stamp = secrets.randbits(STAMP_BITS)
-    head.save(update_fields=["version", "stamp"])
+    return CatalogHead.objects.select_for_update().get(id=1)
+
+
+def _advance(head: CatalogHead, count: int) -> int:
+    if count:
+        head.version += count
+        head.stamp = secrets.randbits(STAMP_BITS)
+        head.save(update_fields=["version", "stamp"])
     return head.version - count + 1
 
 
 def current_version() -> int:
     """The version of the catalogue a follower starts from; 0 for an empty one."""
     return CatalogHead.objects.filter(id=1).values_list("version", flat=True).first() or 0
-
-
-def _give_back_version() -> None:
-    head = CatalogHead.objects.get(id=1)
-    head.version -= 1
-    head.save(update_fields=["version"])
 
 
 def make_barcodes(product: Product, codes: Iterable[Code]) -> list[Barcode]:

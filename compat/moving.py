@@ -15,6 +15,7 @@ from catalog import editing
 from catalog.models import Category, Product
 from inventory_project.errors import DomainError, NotFound
 from orders import sales
+from orders.judging import Outcome, SaleLine
 from orders.models import SaleEvent
 from orders.tasks import ring_doorbell
 from stock import ledger
@@ -85,7 +86,7 @@ def order(
 
     Raises EventConflict.
     """
-    line = sales.SaleLine(
+    line = SaleLine(
         event_id=event_id or uuid.uuid4(), kind=Kind.SALE.value, quantity=quantity,
         occurred_at=clock.now(), sku=product.sku, store_code=store.code,
     )  # fmt: skip
@@ -97,7 +98,7 @@ def order(
     return line.event_id
 
 
-def _tell(principal: Principal, line: sales.SaleLine) -> sales.Outcome:
+def _tell(principal: Principal, line: SaleLine) -> Outcome:
     (outcome,) = sales.accept(principal=principal, lines=[line])
     if outcome.status == "rejected":
         raise NotFound(outcome.detail)

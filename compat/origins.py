@@ -21,7 +21,7 @@ def answer_preflight(methods: Iterable[str]) -> HttpResponse:
         status=204,
         headers={
             "Access-Control-Allow-Methods": ", ".join(methods),
-            "Access-Control-Allow-Headers": "Authorization, Content-Type",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match",
             "Access-Control-Max-Age": str(PREFLIGHT_S),
         },
     )
@@ -32,7 +32,9 @@ def allow_origin(request: HttpRequest, response: HttpResponseBase) -> None:
     patch_vary_headers(response, ["Origin"])
     if _is_named(request):
         response["Access-Control-Allow-Origin"] = request.headers["Origin"]
-        response["Access-Control-Expose-Headers"] = "Link, RateLimit, RateLimit-Policy, Retry-After"
+        response["Access-Control-Expose-Headers"] = (
+            "ETag, Link, RateLimit, RateLimit-Policy, Retry-After"
+        )
 
 
 def _is_named(request: HttpRequest) -> bool:

@@ -104,7 +104,9 @@ def problem_response(status: int, code: str, detail: str) -> HttpResponse:
 
 def answer_problem(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: every refusal as problem+json, anything else as it was."""
-    problem, headers = _describe(charge_refusal(error, context["request"], context.get("view")))
+    problem, headers = describe_problem(
+        charge_refusal(error, context["request"], context.get("view"))
+    )
     if problem is None:
         return None
     set_rollback()
@@ -116,7 +118,8 @@ def answer_problem(error: Exception, context: dict[str, Any]) -> Response | None
     return response
 
 
-def _describe(error: Exception) -> tuple[dict[str, Any] | None, dict[str, str]]:
+def describe_problem(error: Exception) -> tuple[dict[str, Any] | None, dict[str, str]]:
+    """The problem document of an error and its headers; None for what is nobody's refusal."""
     if isinstance(error, DomainError):
         return _describe_domain(error)
     if isinstance(error, Http404):

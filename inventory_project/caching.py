@@ -4,8 +4,8 @@ An app's head row says the version of its tables, and is read on every request: 
 another version is made anew. So nothing is ever deleted, a change is in the next answer of every
 process, and a cache that is empty or away costs time only.
 
-What is read after the version is at least as new as it, and once there is a newer version nobody
-asks for the older one; so an answer that was overtaken while it was made does no harm.
+An answer that a change overtook while it was made is given and not kept: it may be of both
+versions, and a database that is put back can make the older one the present one again.
 
 Each process keeps answers in memory; with Redis they share them, so that a change is read from
 the database once and not once by each. Kept under the question, not under the version: what
@@ -26,24 +26,35 @@ from cachetools import LRUCache
 from django.conf import settings
 from django.core.cache import caches
 from django.db import connection, models
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags
 
 from inventory_project.bodies import JSONRenderer
+from inventory_project.windows import Ask, Limit, LocalWindow
 
 logger = logging.getLogger(__name__)
 
 STAMP_BITS = 62
 LOCAL_BYTES_MAX = 16 * 2**20  # a process
+KEPT_BYTES_BESIDE = 500  # what an answer takes beside its body
 SHARED_S = 60  # after so long only the processes know it
+# Of one process. Anybody can ask for a page nobody asked for before, and Redis holds the bell, too.
+SHARED_BYTES_A_MINUTE = 8 * 2**20
 # Who makes an answer for all has so long; then another one does it, too.
 MAKING_S_MAX = 2
 LOOK_AGAIN_S = 0.005
 SILENCE_AFTER_FAILURE_S = 5
 _LOCKS_COUNT = 64
 
-_local: LRUCache[str, "Kept"] = LRUCache(LOCAL_BYTES_MAX, getsizeof=lambda kept: len(kept.body))
+
+def measure_kept(kept: "Kept") -> int:
+    """Bytes an answer takes in this process."""
+    return len(kept.body) + KEPT_BYTES_BESIDE
+
+
+_local: LRUCache[str, "Kept"] = LRUCache(LOCAL_BYTES_MAX, getsizeof=measure_kept)
+_shared_bytes = LocalWindow()
 _local_lock = threading.Lock()
 # One thread of a process makes an answer. Fewer locks than questions: two that share one wait.
 _making = [threading.Lock() for _ in range(_LOCKS_COUNT)]
@@ -56,6 +67,13 @@ class Kept:
 
     version: str
     body: bytes
+
+
+class _Overtaken(Exception):
+    """The tables changed while the answer was made."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
 
 
 def answer_by_version(
@@ -71,10 +89,22 @@ def answer_by_version(
     question = _digest(request.path, *sorted(request.GET.lists()), scope)
     etag = f'"{_digest(question, version)}"'
     if _has_it(request, etag):
-        response = HttpResponse(status=304)
-    else:
-        body = _find(question, version, lambda: JSONRenderer().render(make()))
-        response = HttpResponse(body, content_type=JSONRenderer.media_type)
+        return _tell_kept(HttpResponseNotModified(), etag)
+    try:
+        body = _find(question, version, lambda: _make_of(version, head, make))
+    except _Overtaken as overtaken:
+        return HttpResponse(overtaken.body, content_type=JSONRenderer.media_type)
+    return _tell_kept(HttpResponse(body, content_type=JSONRenderer.media_type), etag)
+
+
+def _make_of(version: str, head: type[models.Model], make: Callable[[], Any]) -> bytes:
+    body = JSONRenderer().render(make())
+    if read_version(head) != version:
+        raise _Overtaken(body)
+    return body
+
+
+def _tell_kept(response: HttpResponse, etag: str) -> HttpResponse:
     response["ETag"] = etag
     response["Cache-Control"] = "private, no-cache"  # keep it, and ask each time
     patch_vary_headers(response, ("Authorization", "Cookie"))
@@ -136,7 +166,7 @@ def _look_up(question: str, version: str) -> bytes | None:
 
 
 def _remember(question: str, kept: Kept) -> None:
-    if len(kept.body) > LOCAL_BYTES_MAX:
+    if measure_kept(kept) > LOCAL_BYTES_MAX:
         return
     with _local_lock:
         _local[question] = kept
@@ -162,7 +192,8 @@ def _find_shared(question: str, version: str, make: Callable[[], bytes]) -> byte
         return known
     try:
         body = make()
-        _ask(lambda shared: shared.set(question, (version, body), timeout=SHARED_S))
+        if _may_share(body):
+            _ask(lambda shared: shared.set(question, (version, body), timeout=SHARED_S))
         return body
     finally:
         _ask(lambda shared: shared.delete(mark))
@@ -170,17 +201,30 @@ def _find_shared(question: str, version: str, make: Callable[[], bytes]) -> byte
 
 def _look_up_shared(question: str, version: str) -> bytes | None:
     kept = _ask(lambda shared: shared.get(question))
-    return bytes(kept[1]) if kept and kept[0] == version else None
+    if not (isinstance(kept, tuple) and len(kept) == 2):
+        return None
+    known: bytes = kept[1]
+    return known if kept[0] == version else None
+
+
+def _may_share(body: bytes) -> bool:
+    budget = Limit("kept_bytes", SHARED_BYTES_A_MINUTE, "")
+    return _shared_bytes.take(Ask(budget, len(body))).allowed
 
 
 def _ask(question: Callable[[Any], Any]) -> Any:
     """What Redis answers; None when it is away, and for some seconds after that without asking."""
     global _silent_until
-    if time.monotonic() < _silent_until:
+    now = time.monotonic()
+    if now < _silent_until:
         return None
+    if _silent_until:  # one request asks whether it is back; the others do not wait with it
+        _silent_until = now + SILENCE_AFTER_FAILURE_S
     try:
-        return question(caches["default"])
+        told = question(caches["default"])
     except Exception as error:  # noqa: BLE001 - redis, pickle, sockets: no base class in common
         _silent_until = time.monotonic() + SILENCE_AFTER_FAILURE_S
         logger.warning("Redis is away, each process keeps answers by itself: %s", error)
         return None
+    _silent_until = 0.0
+    return told

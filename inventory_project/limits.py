@@ -13,6 +13,7 @@ A view with `limit_kind = "earlier"` has a window of its own, beside the credent
 
 import ipaddress
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -23,7 +24,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from inventory_project.errors import RateLimited
-from inventory_project.windows import WINDOW_S, Limit, Standing, take
+from inventory_project.windows import WINDOW_S, Ask, Limit, Standing, take_all
 
 # Raised before rest_framework comes to its throttles, so that nothing was taken yet.
 _REFUSED_AT_THE_DOOR = (
@@ -38,19 +39,28 @@ class CredentialThrottle(BaseThrottle):
     """rest_framework's hook and nothing more: its own counting lets more through than it says."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        _take(request, find_limit(request, view), 1)
+        _take(request, Ask(find_limit(request, view)))
         return True
 
 
 def charge_batch(request: Request, sent: Any, name: str) -> None:
     """Take what the batch under this name costs beyond the request itself. Raises RateLimited."""
-    rows = sent.get(name) if isinstance(sent, dict) else None
     standing = standing_of(request._request)
-    if not isinstance(rows, list) or standing is None:
-        return
-    cost = cost_of_batch(len(rows), standing.limit)
-    if cost > 1:
-        _take(request, standing.limit, cost - 1, wait_for=cost)
+    rest = standing and ask_for_rest(standing.limit, count_rows(sent, name))
+    if rest:
+        _take(request, rest)
+
+
+def count_rows(sent: Any, name: str) -> int:
+    """How many rows a body has under this name, 1 if there is no list."""
+    rows = sent.get(name) if isinstance(sent, dict) else None
+    return len(rows) if isinstance(rows, list) else 1
+
+
+def ask_for_rest(limit: Limit, count: int) -> Ask | None:
+    """What so many rows cost beyond the request itself, None for nothing."""
+    cost = cost_of_batch(count, limit)
+    return Ask(limit, cost - 1, wait_for=cost) if cost > 1 else None
 
 
 def cost_of_batch(count: int, limit: Limit) -> int:
@@ -63,7 +73,7 @@ def charge_refusal(error: Exception, request: Request, view: Any) -> Exception:
     if not isinstance(error, _REFUSED_AT_THE_DOOR) or standing_of(request._request):
         return error
     try:
-        _take(request, find_limit(request, view), 1)
+        _take(request, Ask(find_limit(request, view)))
     except RateLimited as limited:
         return limited
     return error
@@ -86,11 +96,16 @@ def describe(limit: Limit) -> dict[str, Any]:
     }
 
 
-def _take(request: Request, limit: Limit, cost: int, *, wait_for: int = 0) -> None:
-    standing = take(limit, cost, wait_for=wait_for)
+def _take(request: Request, ask: Ask) -> None:
+    (standing,) = take_all([ask])
     request._request.limit_standing = standing  # type: ignore[attr-defined]
+    refuse_if_spent(standing)
+
+
+def refuse_if_spent(standing: Standing) -> None:
+    """Raises RateLimited when the units were not given."""
     if not standing.allowed:
-        raise RateLimited(limit.units, round_up_wait(standing))
+        raise RateLimited(standing.limit.units, round_up_wait(standing))
 
 
 def round_up_wait(standing: Standing) -> int:
@@ -111,23 +126,38 @@ def _identify(request: Request) -> tuple[str, str]:
     principal = getattr(request, "_user", None)
     key, user = getattr(principal, "key", None), getattr(principal, "user", None)
     if key is not None:
-        kind = "head_office" if principal.store is None else "device"  # type: ignore[union-attr]
-        return kind, f"key:{key.prefix}"
+        return _identify_key(key)
     if user is not None:
         return "staff", f"user:{user.pk}"
-    return "anonymous", f"address:{read_address(request._request)}"
+    return "anonymous", f"address:{read_address(request.META)}"
 
 
-def read_address(request: HttpRequest) -> str:
+def _identify_key(key: Any) -> tuple[str, str]:
+    return "head_office" if key.store_id is None else "device", f"key:{key.prefix}"
+
+
+def find_key_limit(key: Any) -> Limit:
+    """The limit of a key, at every view that has none of its own."""
+    kind, who = _identify_key(key)
+    return Limit(kind, settings.LIMITS_A_MINUTE[kind], who)
+
+
+def find_stranger_limit(meta: Mapping[str, Any]) -> Limit:
+    """The limit of who has no key that opens anything: that of the address."""
+    kind = "anonymous"
+    return Limit(kind, settings.LIMITS_A_MINUTE[kind], f"address:{read_address(meta)}")
+
+
+def read_address(meta: Mapping[str, Any]) -> str:
     """Where a request comes from: the peer, or the one that the gateway saw.
 
     Anybody can write X-Forwarded-For, so without BEHIND_TLS_GATEWAY it is not read, and with it
     only what stands last, which the gateway itself has added. Of IPv6 the network: one caller
     has 2^64 addresses.
     """
-    candidates = [request.META.get("REMOTE_ADDR", "")]
+    candidates = [meta.get("REMOTE_ADDR", "")]
     if settings.BEHIND_TLS_GATEWAY:
-        candidates.insert(0, request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2])
+        candidates.insert(0, meta.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2])
     return next(filter(None, map(_read_network, candidates)), "unknown")
 
 
@@ -156,8 +186,15 @@ class TellLimits:
         response: HttpResponseBase = self.get_response(request)
         standing = standing_of(request)
         if standing is not None:
-            limit = standing.limit
-            response["RateLimit-Policy"] = f'"{limit.kind}";q={limit.units};w={WINDOW_S}'
-            wait = round_up_wait(standing)
-            response["RateLimit"] = f'"{limit.kind}";r={standing.remaining};t={wait}'
+            for name, value in tell(standing):
+                response[name] = value
         return response
+
+
+def tell(standing: Standing) -> list[tuple[str, str]]:
+    """Where a caller stands, as headers."""
+    limit, wait_s = standing.limit, round_up_wait(standing)
+    return [
+        ("RateLimit-Policy", f'"{limit.kind}";q={limit.units};w={WINDOW_S}'),
+        ("RateLimit", f'"{limit.kind}";r={standing.remaining};t={wait_s}'),
+    ]

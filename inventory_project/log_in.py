@@ -61,12 +61,12 @@ def _count_try(request: HttpRequest) -> int:
 
 
 def _address_of(group: str, request: HttpRequest) -> str:
-    return read_address(request)
+    return read_address(request.META)
 
 
 def _account_and_address_of(group: str, request: HttpRequest) -> str:
     name = unicodedata.normalize("NFKC", request.POST.get("username", "")).casefold().strip()
-    return f"{read_address(request)} {name}"
+    return f"{read_address(request.META)} {name}"
 
 
 def _refuse(status: int, wait_s: int) -> HttpResponseBase:

@@ -125,8 +125,12 @@ STORAGES = {
 }
 
 # --- the database ---------------------------------------------------------------------------
+# One shop on one machine has neither worker nor broker: no bell rings, the sweep applies.
+SHOP = env.bool("SHOP", default=False)
+SHOP_FILE = LOCAL_DIR / "shop.sqlite3"
+_file = SHOP_FILE if SHOP else LOCAL_DIR / "kiryana.sqlite3"
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db("DATABASE_URL", default=f"sqlite:///{LOCAL_DIR / 'kiryana.sqlite3'}")
+    "default": env.db("DATABASE_URL", default=f"sqlite:///{_file}")
 }
 # The ordinary role the product runs as, when migrations run as the owner (PostgreSQL).
 APP_DATABASE_ROLE = env.str("APP_DATABASE_ROLE", default="")
@@ -150,6 +154,11 @@ else:
     _database["CONN_HEALTH_CHECKS"] = True
     # A frozen process must not hold a store's lane; a lost server must not hold a till.
     _options.setdefault("connect_timeout", 3)
+    # What every request asks is planned once a session, if inventory_project/rows.py says so; the
+    # number keeps psycopg from preparing anything else. A pooler that hands a session on after each
+    # transaction has to know of prepared statements, else false.
+    if env.bool("DATABASE_PREPARES", default=True):
+        _options.setdefault("prepare_threshold", 1_000_000)
     _options.setdefault(
         "options",
         " ".join(
@@ -250,8 +259,6 @@ else:
     }
 
 # --- the chain ------------------------------------------------------------------------------
-# One shop on one machine has neither worker nor broker: no bell rings, the sweep applies.
-SHOP = env.bool("SHOP", default=False)
 # The words of stores.models.NegativeStock, which cannot be imported before the settings are read.
 NEGATIVE_STOCK_WORDS = ("allow_and_flag", "refuse", "allow")
 

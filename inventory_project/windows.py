@@ -1,7 +1,7 @@
 """Sliding windows: how many units somebody took in the last minute, and whether more fit.
 
-With Redis all processes count together: one script, so atomic, and one round trip. The scripts
-and their storage are those of `limits`; its strategies would ask a second time for what is left.
+With Redis all processes count together: one script, so atomic, and one round trip. It is made of
+those of `limits`, whose strategies would ask a second time for what is left.
 
 - Up to EXACT_UNITS_MAX units the window is exact: Redis keeps the time of every unit (by the
   clock of the process that took it).
@@ -20,9 +20,10 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from django.conf import settings
@@ -44,8 +45,7 @@ LOCAL_SLOT_S = WINDOW_S / 100
 SILENCE_AFTER_FAILURE_S = 5
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(NamedTuple):
     """So many units a window, of this kind, for this caller."""
 
     kind: str
@@ -53,8 +53,22 @@ class Limit:
     who: str
 
 
-@dataclass(frozen=True)
-class Standing:
+class Ask(NamedTuple):
+    """So many units of a limit, or none if they do not all fit.
+
+    A refusal says when `wait_for` units fit, if that is more than was asked for.
+    """
+
+    limit: Limit
+    cost: int = 1
+    wait_for: int = 0
+
+    @property
+    def units_waited_for(self) -> int:
+        return max(self.cost, self.wait_for)
+
+
+class Standing(NamedTuple):
     """Where a caller stands after asking for units."""
 
     limit: Limit
@@ -65,23 +79,30 @@ class Standing:
 
 
 def take(limit: Limit, cost: int, *, wait_for: int = 0) -> Standing:
-    """Take so many units, or none if they do not all fit.
+    """Take so many units, or none if they do not all fit; see Ask."""
+    return take_all([Ask(limit, cost, wait_for)])[0]
 
-    A refusal says when `wait_for` units fit, if that is more than was asked for.
-    """
-    wait_for = max(cost, wait_for)
+
+def take_all(asks: Sequence[Ask]) -> list[Standing]:
+    """Take for several callers, each by itself; Redis is asked once for all of them."""
     if not settings.REDIS_URL:
-        return _local.take(limit, cost, wait_for)
-    own = _local.look(limit, cost, wait_for)
-    if not own.allowed:
-        return own
-    shared = _ask_shared(limit, cost, wait_for)
+        return [_local.take(ask) for ask in asks]
+    own = [_local.look(ask) for ask in asks]
+    fitting = [ask for ask, standing in zip(asks, own, strict=True) if standing.allowed]
+    shared = _ask_shared(fitting) if fitting else []
     if shared is None:
-        return _local.take(limit, cost, wait_for)
+        return [_local.take(ask) for ask in asks]
+    told = iter(shared)
+    return [
+        _note(ask, next(told)) if standing.allowed else standing
+        for ask, standing in zip(asks, own, strict=True)
+    ]
+
+
+def _note(ask: Ask, shared: Standing) -> Standing:
     if not shared.allowed:
         return shared
-    remaining = _local.note(limit, cost)
-    return replace(shared, remaining=min(shared.remaining, remaining))
+    return shared._replace(remaining=min(shared.remaining, _local.note(ask)))
 
 
 # --- in this process ------------------------------------------------------------------------
@@ -122,26 +143,27 @@ class LocalWindow:
         self._callers: OrderedDict[str, _Taken] = OrderedDict()
         self._lock = threading.Lock()
 
-    def look(self, limit: Limit, cost: int, wait_for: int) -> Standing:
+    def look(self, ask: Ask) -> Standing:
         """How it would go; takes nothing."""
         with self._lock:
-            return self._stand(self._find(limit), limit, cost, wait_for)
+            taken = self._find(ask.limit)
+            return self._stand(taken, ask.limit, ask.cost, ask.units_waited_for)
 
-    def take(self, limit: Limit, cost: int, wait_for: int) -> Standing:
+    def take(self, ask: Ask) -> Standing:
         with self._lock:
-            taken = self._find(limit)
-            standing = self._stand(taken, limit, cost, wait_for)
+            taken = self._find(ask.limit)
+            standing = self._stand(taken, ask.limit, ask.cost, ask.units_waited_for)
             if not standing.allowed:
                 return standing
-            self._add(taken, limit, cost)
-            return self._stand(taken, limit, 0, 1)
+            self._add(taken, ask.limit, ask.cost)
+            return self._stand(taken, ask.limit, 0, 1)
 
-    def note(self, limit: Limit, cost: int) -> int:
+    def note(self, ask: Ask) -> int:
         """Count what Redis granted; returns what is left here."""
         with self._lock:
-            taken = self._find(limit)
-            self._add(taken, limit, cost)
-            return max(0, limit.units - taken.units)
+            taken = self._find(ask.limit)
+            self._add(taken, ask.limit, ask.cost)
+            return max(0, ask.limit.units - taken.units)
 
     def _find(self, limit: Limit) -> _Taken:
         name = _name(limit)
@@ -169,6 +191,24 @@ _local = LocalWindow()
 # --- in Redis -------------------------------------------------------------------------------
 
 
+# Both scripts of `limits` in one, each with its own KEYS and ARGV: atomic together, and one answer.
+_IN_ONE = """
+local function acquire(KEYS, ARGV) {acquire} end
+local function tell(KEYS, ARGV) {tell} end
+"""
+# The units are listed youngest first. While the last one told is in the window, nothing fits.
+_EXACTLY = """
+local now, units, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local allowed = acquire(KEYS, ARGV) and 1 or 0
+return {allowed, tell(KEYS, {now - window, units}) or false,
+        redis.call('lindex', KEYS[1], units - ARGV[5])}
+"""
+_BY_COUNT = """
+local allowed = acquire(KEYS, ARGV) and 1 or 0
+return {allowed, tell(KEYS, {ARGV[2]})}
+"""
+
+
 class SharedWindow:
     """Counts in Redis. Raises redis.RedisError when that is away."""
 
@@ -181,54 +221,82 @@ class SharedWindow:
             "socket_connect_timeout": settings.REDIS_TIMEOUT_S,
             "retry": once,
         }
-        self._scripts = RedisStorage(url, **options)
-        self._redis: redis.Redis = self._scripts.storage
+        storage = RedisStorage(url, **options)
+        self._redis: Any = storage.storage
+        self._exactly = self._join(
+            storage.lua_acquire_moving_window, storage.lua_moving_window, _EXACTLY
+        )
+        self._by_count = self._join(
+            storage.lua_acquire_sliding_window, storage.lua_sliding_window, _BY_COUNT
+        )
 
-    def take(self, limit: Limit, cost: int, wait_for: int) -> Standing:
-        ask = self._ask_exactly if limit.units <= EXACT_UNITS_MAX else self._ask_by_count
-        try:
-            return ask(limit, cost, wait_for)
-        except NoScriptError:  # a Redis that was started since; nothing was counted
+    def _join(self, acquire: Any, tell: Any, both: str) -> Any:
+        words = {"acquire": acquire.script.decode(), "tell": tell.script.decode()}
+        return self._redis.register_script(_IN_ONE.format(**words) + both)
+
+    def take_all(self, asks: Sequence[Ask]) -> list[Standing]:
+        now = time.time()
+        commands = [self._write_command(ask, now) for ask in asks]
+        answers = self._send(commands)
+        unheard = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unheard:  # a Redis that was started since; nothing was counted
             self._load_scripts()
-            return ask(limit, cost, wait_for)
+            again = self._send([commands[n] for n in unheard])
+            for n, answer in zip(unheard, again, strict=True):
+                answers[n] = answer
+        return [self._read(ask, now, answer) for ask, answer in zip(asks, answers, strict=True)]
 
-    def _ask_exactly(self, limit: Limit, cost: int, wait_for: int) -> Standing:
-        key, now, script = _name(limit), time.time(), self._scripts
+    def _send(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Ask for all at once; a script that Redis does not know is an answer here."""
+        if len(commands) == 1:  # a pipeline costs as much again
+            try:
+                return [self._redis.execute_command(*commands[0])]
+            except NoScriptError as error:
+                return [error]
         pipe: Any = self._redis.pipeline(transaction=False)
-        pipe.evalsha(script.lua_acquire_moving_window.sha, 1, key, now, limit.units, WINDOW_S, cost)
-        pipe.evalsha(script.lua_moving_window.sha, 1, key, now - WINDOW_S, limit.units)
-        # The units are listed youngest first. While this one is in the window, nothing fits.
-        pipe.lindex(key, limit.units - wait_for)
-        allowed, window, in_the_way = pipe.execute()
+        for command in commands:
+            pipe.execute_command(*command)
+        answers: list[Any] = pipe.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
+                raise answer
+        return answers
+
+    def _write_command(self, ask: Ask, now: float) -> Sequence[Any]:
+        name, units = _name(ask.limit), ask.limit.units
+        if units <= EXACT_UNITS_MAX:
+            return (
+                "EVALSHA", self._exactly.sha, 1, name,
+                now, units, WINDOW_S, ask.cost, ask.units_waited_for,
+            )  # fmt: skip
+        current = f"{{{name}}}"  # braces: a cluster keeps both on one node
+        return (
+            "EVALSHA", self._by_count.sha, 2, f"{current}/-1", current, units, WINDOW_S, ask.cost,
+        )  # fmt: skip
+
+    def _read(self, ask: Ask, now: float, answer: Any) -> Standing:
+        if ask.limit.units <= EXACT_UNITS_MAX:
+            return self._read_exactly(ask, now, *answer)
+        return self._read_by_count(ask, *answer)
+
+    def _read_exactly(
+        self, ask: Ask, now: float, allowed: int, window: Any, in_the_way: Any
+    ) -> Standing:
         oldest, count = window or (now, 0)
         age_s = now - float(oldest if allowed else in_the_way or now)
         # Not below 0: another process's clock may be ahead, and Lua rounds what it tells.
         wait_s = WINDOW_S - max(0.0, age_s)
-        return Standing(limit, bool(allowed), limit.units - int(count), wait_s)
+        return Standing(ask.limit, bool(allowed), ask.limit.units - int(count), wait_s)
 
-    def _ask_by_count(self, limit: Limit, cost: int, wait_for: int) -> Standing:
-        current = f"{{{_name(limit)}}}"  # braces: a cluster keeps both on one node
-        previous, script = f"{current}/-1", self._scripts
-        pipe: Any = self._redis.pipeline(transaction=False)
-        pipe.evalsha(
-            script.lua_acquire_sliding_window.sha, 2, previous, current, limit.units, WINDOW_S, cost
-        )
-        pipe.evalsha(script.lua_sliding_window.sha, 2, previous, current, WINDOW_S)
-        allowed, told = pipe.execute()
+    def _read_by_count(self, ask: Ask, allowed: int, told: Any) -> Standing:
+        units = ask.limit.units
         counts = _Counts(*(max(0, int(value or 0)) for value in told))
-        remaining = max(0, limit.units - counts.weighted)
-        wait_s = counts.window_left_s if allowed else counts.wait_s(limit.units, wait_for)
-        return Standing(limit, bool(allowed), remaining, wait_s)
+        remaining = max(0, units - counts.weighted)
+        wait_s = counts.window_left_s if allowed else counts.wait_s(units, ask.units_waited_for)
+        return Standing(ask.limit, bool(allowed), remaining, wait_s)
 
     def _load_scripts(self) -> None:
-        # Those that take come last: another process that finds one of them must find the one
-        # that tells, too, or it would take again.
-        for script in (
-            self._scripts.lua_moving_window,
-            self._scripts.lua_sliding_window,
-            self._scripts.lua_acquire_moving_window,
-            self._scripts.lua_acquire_sliding_window,
-        ):
+        for script in (self._exactly, self._by_count):
             self._redis.script_load(script.script)
 
 
@@ -261,7 +329,7 @@ class _Counts:
 _away_until = 0.0
 
 
-def _ask_shared(limit: Limit, cost: int, wait_for: int) -> Standing | None:
+def _ask_shared(asks: Sequence[Ask]) -> list[Standing] | None:
     """What Redis says; None when it is away, and for some seconds after that without asking."""
     global _away_until
     now = time.monotonic()
@@ -270,7 +338,7 @@ def _ask_shared(limit: Limit, cost: int, wait_for: int) -> Standing | None:
     if _away_until:  # one request asks whether it is back; the others do not wait with it
         _away_until = now + SILENCE_AFTER_FAILURE_S
     try:
-        standing = _shared(settings.REDIS_URL).take(limit, cost, wait_for)
+        standings = _shared(settings.REDIS_URL).take_all(asks)
     except (redis.RedisError, OSError) as error:
         _away_until = time.monotonic() + SILENCE_AFTER_FAILURE_S
         logger.warning("Redis is away, each process limits by itself: %s", error)
@@ -278,7 +346,7 @@ def _ask_shared(limit: Limit, cost: int, wait_for: int) -> Standing | None:
     if _away_until:
         _away_until = 0.0
         logger.warning("Redis is back, all processes limit together.")
-    return standing
+    return standings
 
 
 @cache

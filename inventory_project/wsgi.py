@@ -1,10 +1,43 @@
+"""What the web server calls: the door of sales first, Django behind it."""
+
 import os
+from collections.abc import Iterable
+from functools import partial
+from http import HTTPStatus
+from typing import Any
 
 from django.core.wsgi import get_wsgi_application
+from rest_framework.exceptions import ParseError
 
 from inventory_project.durability import refuse_at_start
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "inventory_project.settings")
 
-application = get_wsgi_application()
+django_application = get_wsgi_application()
 refuse_at_start()
+
+# Only now: their models need Django's settings.
+from inventory_project.doors import Answer, Sent, answer_error, read_body  # noqa: E402
+from orders import accepting  # noqa: E402
+from orders.gathering import ThreadGatherer  # noqa: E402
+
+_REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_gatherer = ThreadGatherer()
+
+
+def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Answer one request."""
+    if environ["PATH_INFO"] != accepting.PATH or not accepting.is_taken(environ):
+        return django_application(environ, start_response)
+    answer = _answer_sale(environ)
+    start_response(_REASONS[answer.status], answer.headers)
+    return [answer.body]
+
+
+def _answer_sale(environ: dict[str, Any]) -> Answer:
+    read = partial(environ["wsgi.input"].read, int(environ["CONTENT_LENGTH"]))
+    try:
+        body = read_body(Sent(environ, read))
+    except ParseError as error:
+        return answer_error(error, None)
+    return _gatherer.answer(Sent(environ, lambda: body), len(body))

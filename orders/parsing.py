@@ -1,11 +1,15 @@
 """The body of `POST /api/orders/sales/`: envelope first, then each event by itself."""
 
+import uuid
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 from django.conf import settings
+from msgspec import UNSET, UnsetType
 
-from inventory_project.errors import Invalid, TooMany
+from inventory_project.bodies import read_as
+from inventory_project.errors import Invalid, InvalidValue, TooMany
 from inventory_project.fields import (
     clean_scanned_barcode,
     clean_sku,
@@ -23,23 +27,92 @@ from inventory_project.reading import (
     read_whole_number,
     refuse_both_or_neither,
 )
+from orders.judging import SaleLine
 from orders.models import RECEIPT_CHARACTERS_MAX
-from orders.sales import SaleLine
 from stock.models import Kind
+
+_read_receipt = partial(clean_text, characters_max=RECEIPT_CHARACTERS_MAX)
+_read_store = partial(clean_text, characters_max=32)
+_read_device_seq = read_whole_number(0, 2**63 - 1)
+
+
+def _read_barcode(value: Any) -> str:
+    return to_comparable_barcode(clean_scanned_barcode(value))
+
 
 _READERS: Readers = {
     "event_id": parse_event_id,
     "kind": read_one_of(Kind.SALE.value, Kind.RETURN.value),
     "sku": clean_sku,
-    "barcode": lambda value: to_comparable_barcode(clean_scanned_barcode(value)),
+    "barcode": _read_barcode,
     "quantity": parse_quantity,
     "occurred_at": parse_instant,
     "amount": parse_money,
-    "receipt": partial(clean_text, characters_max=RECEIPT_CHARACTERS_MAX),
-    "device_seq": read_whole_number(0, 2**63 - 1),
-    "store": partial(clean_text, characters_max=32),
+    "receipt": _read_receipt,
+    "device_seq": _read_device_seq,
+    "store": _read_store,
 }
 _REQUIRED = frozenset(("event_id", "quantity", "occurred_at"))
+
+
+# --- as nearly all are ------------------------------------------------------------------------
+
+
+class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """An event of the right fields and JSON types; its values are still as they were sent."""
+
+    event_id: uuid.UUID
+    quantity: int | str
+    occurred_at: str
+    kind: Literal["sale", "return"] | UnsetType = UNSET
+    sku: str | UnsetType = UNSET
+    barcode: str | UnsetType = UNSET
+    amount: int | str | UnsetType = UNSET
+    receipt: str | UnsetType = UNSET
+    device_seq: int | UnsetType = UNSET
+    store: str | UnsetType = UNSET
+
+
+class PlainBatch(msgspec.Struct, forbid_unknown_fields=True):
+    events: list[PlainEvent]
+
+
+_PLAIN = msgspec.json.Decoder(PlainEvent)
+_PLAIN_BATCH = msgspec.json.Decoder(PlainBatch)
+
+
+def read_plainly(body: bytes) -> PlainEvent | list[PlainEvent] | None:
+    """The events of a body, if all have the right fields and types; None leaves it to who says
+    what is wrong, in the words of the functions below."""
+    if body.lstrip()[:9] == b'{"events"':
+        batch: PlainBatch | None = read_as(body, _PLAIN_BATCH)
+        taken = batch and 0 < len(batch.events) <= settings.BATCH_EVENTS_MAX
+        return batch.events if batch and taken else None
+    event: PlainEvent | None = read_as(body, _PLAIN)
+    return event
+
+
+def make_line(event: PlainEvent, *, is_device: bool) -> SaleLine:
+    """A line of an event's values, by the same readers. Raises InvalidValue for a wrong one."""
+    if (event.sku is UNSET) == (event.barcode is UNSET) or event.event_id.int == 0:
+        raise InvalidValue("", "")
+    if event.store is UNSET and not is_device:
+        raise InvalidValue("", "")
+    return SaleLine(
+        event_id=event.event_id,
+        kind=event.kind or Kind.SALE.value,
+        quantity=parse_quantity(event.quantity),
+        occurred_at=parse_instant(event.occurred_at),
+        sku="" if event.sku is UNSET else clean_sku(event.sku),
+        barcode="" if event.barcode is UNSET else _read_barcode(event.barcode),
+        amount=None if event.amount is UNSET else parse_money(event.amount),
+        receipt="" if event.receipt is UNSET else _read_receipt(event.receipt),
+        device_seq=None if event.device_seq is UNSET else _read_device_seq(event.device_seq),
+        store_code=None if event.store is UNSET else _read_store(event.store),
+    )
+
+
+# --- each field by itself, and what is wrong with it ------------------------------------------
 
 
 def read_batch(data: Any) -> list[Any] | None:

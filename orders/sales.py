@@ -10,9 +10,10 @@ import uuid
 import zoneinfo
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 from django.conf import settings
 from django.db import (
@@ -27,8 +28,9 @@ from django.utils import timezone as clock
 
 from inventory_project.errors import Conflict, NotFound
 from inventory_project.failpoints import reach
-from inventory_project.rows import adapt_value, make_table, read_uuid
+from inventory_project.rows import adapt_value, make_table, read_uuid, run_planned
 from orders import statements
+from orders.judging import Judged, Key, New, Outcome, Parcel, SaleLine, judge, tell_outcomes
 from orders.models import ParkReason, SaleEvent, Status
 from stock import ledger
 from stock.statements import ROW_ADDRESS, STAGE_COLUMNS
@@ -41,51 +43,13 @@ ATTEMPTS_MAX = 5
 FIRST_RETRY_S = 2
 CLOCK_AHEAD_MAX = timedelta(days=1)
 LANE_EVENTS_MIN = 20
+ADOPT_ROWS_PER_STATEMENT = 500
+PLANNED_ROWS_MAX = 64
 
 # The database's mood, or a missing grant or column: no event is to blame, nothing is parked.
 NO_EVENTS_FAULT = (OperationalError, ProgrammingError, InternalError, InterfaceError)
 
-Key = tuple[int, uuid.UUID]
-
 # --- accepting ------------------------------------------------------------------------------
-
-
-class SaleLine(NamedTuple):
-    """One line of a sale as the till told it; quantity in thousandths, amount in 1/10,000.
-
-    `barcode` in its comparable form; `store_code` is None when the till's own store is meant.
-    """
-
-    event_id: uuid.UUID
-    kind: str
-    quantity: int
-    occurred_at: datetime
-    sku: str = ""
-    barcode: str = ""
-    amount: int | None = None
-    receipt: str = ""
-    device_seq: int | None = None
-    store_code: str | None = None
-
-
-class Outcome(NamedTuple):
-    """What the till is told of one event: accepted, duplicate, conflict or rejected."""
-
-    event_id: str
-    status: str
-    code: str = ""
-    detail: str = ""
-
-
-@dataclass(slots=True)
-class _Judged:
-    """A batch on its way in: outcomes by place, the first line of each id, its copies, and what
-    of it was known already."""
-
-    outcomes: list[Outcome | None]
-    new: dict[Key, tuple[int, SaleLine, Store, bytes]] = field(default_factory=dict)
-    copies: list[tuple[int, Key, bytes]] = field(default_factory=list)
-    known: dict[Key, bytes] = field(default_factory=dict)
 
 
 def accept(*, principal: Principal, lines: Sequence[SaleLine]) -> list[Outcome]:
@@ -95,139 +59,113 @@ def accept(*, principal: Principal, lines: Sequence[SaleLine]) -> list[Outcome]:
     or a `conflict` when it says something else; a line for a store the principal may not see is
     `rejected`. The answer is a courtesy: the ledger's unique key is what counts.
     """
-    judged = _judge(principal, lines)
+    return accept_all([Parcel(principal, lines)])[0]
+
+
+def accept_all(parcels: Sequence[Parcel]) -> list[list[Outcome]]:
+    """Accept the lines of several senders in one transaction; returns the outcomes of each.
+
+    What fails, fails for all of them.
+    """
+    reach("before_judging")
+    judged = judge(parcels)
     if judged.new:
         with transaction.atomic(durable=True):
             reach("before_insert")
-            judged.known = _insert_new(principal, judged)
+            judged.known = _insert_new(judged)
             reach("before_commit")
         reach("after_commit_before_answer")
-    return _tell_outcomes(lines, judged)
+    outcomes = iter(tell_outcomes(judged))
+    return [list(islice(outcomes, len(parcel.lines))) for parcel in parcels]
 
 
-def _judge(principal: Principal, lines: Sequence[SaleLine]) -> _Judged:
-    """Sort out what needs no database: unknown stores, and copies within the batch."""
-    stores = _find_stores(principal, {line.store_code for line in lines})
-    judged = _Judged(outcomes=[None] * len(lines))
-    for place, line in enumerate(lines):
-        store = stores.get(line.store_code)
-        if store is None:
-            judged.outcomes[place] = Outcome(
-                str(line.event_id), "rejected", "unknown_store", "There is no such store."
-            )
-            continue
-        key, digest = (store.pk, line.event_id), _digest(line)
-        if key in judged.new:
-            judged.copies.append((place, key, digest))
-        else:
-            judged.new[key] = (place, line, store, digest)
-    return judged
-
-
-def _tell_outcomes(lines: Sequence[SaleLine], judged: _Judged) -> list[Outcome]:
-    """The second of two equal ids in a batch is judged by what is stored: what was known, else
-    the first of them."""
-    outcomes = judged.outcomes
-    for key, (place, line, _, digest) in judged.new.items():
-        outcomes[place] = _compare(line, digest, judged.known.get(key))
-    for place, key, digest in judged.copies:
-        first = judged.new[key][3]
-        outcomes[place] = _compare(lines[place], digest, judged.known.get(key, first))
-    return [outcome for outcome in outcomes if outcome is not None]
-
-
-def _find_stores(principal: Principal, codes: set[str | None]) -> dict[str | None, Store]:
-    if principal.store is not None:
-        own = principal.store
-        return {code: own for code in codes if code in (None, own.code)}
-    named = [code for code in codes if code]
-    return {s.code: s for s in Store.objects.visible_to(principal).filter(code__in=named)}
-
-
-def _digest(line: SaleLine) -> bytes:
-    return ledger.digest_event(
-        line.kind, line.sku, line.barcode, line.quantity, line.occurred_at.isoformat(),
-        line.amount, line.receipt,
-    )  # fmt: skip
-
-
-def _compare(line: SaleLine, digest: bytes, known: bytes | None) -> Outcome:
-    if known is None:
-        return Outcome(str(line.event_id), "accepted")
-    if known == digest:
-        return Outcome(str(line.event_id), "duplicate")
-    return Outcome(
-        str(line.event_id),
-        "conflict",
-        "event_conflict",
-        "This event_id is known with other content; the first one stays.",
-    )
-
-
-def _insert_new(principal: Principal, judged: _Judged) -> dict[Key, bytes]:
+def _insert_new(judged: Judged) -> dict[Key, bytes]:
     """Insert what is new; returns the digests of what was known already.
 
     The ledger is looked at after the insert: an event that was being applied while its copy
     came has left the inbox by then, and the copy got in.
     """
     keys = list(judged.new)
-    ledger.open_lanes({store_id for store_id, _ in keys})
-    rows = _inbox_rows(principal, list(judged.new.values()))
+    rows = _inbox_rows(list(judged.new.values()))
     table, params = make_table(connection, "r", statements.INBOX_TYPES, rows)
+    insert = statements.INSERT.format(columns=statements.INBOX_COLUMNS, rows=table)
+    insert, params = _open_lanes_too({store_id for store_id, _ in keys}, insert, params)
+    inserted = {
+        (store_id, read_uuid(event_id)) for store_id, event_id in _run(insert, params, len(rows))
+    }
+    known = _look_up("stock_movement", keys)
+    _take_back(inserted & known.keys())
+    left = [key for key in keys if key not in inserted and key not in known]
+    known |= _look_up("orders_saleevent", left)
+    # Applied between the insert that met it and the look at the inbox.
+    return known | _look_up("stock_movement", [key for key in left if key not in known])
+
+
+def _open_lanes_too(store_ids: set[int], insert: str, params: list[Any]) -> tuple[str, list[Any]]:
+    """Each store's head row comes with its first event: in the same statement, where the database
+    can write to two tables in one."""
+    if connection.vendor != "postgresql":
+        ledger.open_lanes(store_ids)
+        return insert, params
+    lanes, ids = ledger.write_open_lanes(store_ids)
+    return f"WITH opened AS ({lanes}) {insert}", [*ids, *params]
+
+
+def _run(sql: str, params: list[Any], rows_count: int) -> list[Any]:
+    """Run a statement about so many rows; returns what it returns.
+
+    Many are not worth a plan that was made for few: planning is a small part of them.
+    """
+    if rows_count <= PLANNED_ROWS_MAX:
+        return run_planned(connection, sql, params)
     with connection.cursor() as cursor:
-        cursor.execute(
-            statements.INSERT.format(columns=statements.INBOX_COLUMNS, rows=table), params
-        )
-        inserted = {(store_id, read_uuid(event_id)) for store_id, event_id in cursor.fetchall()}
-        known = _look_up(cursor, "stock_movement", keys)
-        _take_back(cursor, inserted & known.keys())
-        left = [key for key in keys if key not in inserted and key not in known]
-        known |= _look_up(cursor, "orders_saleevent", left)
-        # Applied between the insert that met it and the look at the inbox.
-        known |= _look_up(cursor, "stock_movement", [key for key in left if key not in known])
-    return known
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
 
 
-def _take_back(cursor: Any, keys: Iterable[Key]) -> None:
+def _take_back(keys: Iterable[Key]) -> None:
     rows = sorted(keys)
     if rows:
         keyed, params = make_table(connection, "key", statements.KEY_TYPES, rows)
-        cursor.execute(statements.TAKE_BACK.format(keys=keyed), params)
+        with connection.cursor() as cursor:
+            cursor.execute(statements.TAKE_BACK.format(keys=keyed), params)
 
 
-def _look_up(cursor: Any, table: str, keys: Iterable[Key]) -> dict[Key, bytes]:
+def _look_up(table: str, keys: Iterable[Key]) -> dict[Key, bytes]:
     rows = sorted(keys)
     if not rows:
         return {}
     keyed, params = make_table(connection, "key", statements.KEY_TYPES, rows)
-    cursor.execute(statements.LOOK.format(table=table, keys=keyed), params)
+    found = _run(statements.LOOK.format(table=table, keys=keyed), params, len(rows))
     return {
         (store_id, read_uuid(event_id)): bytes(digest)
-        for store_id, event_id, digest in cursor.fetchall()
+        for store_id, event_id, digest in found
         if digest is not None
     }
 
 
-def _inbox_rows(
-    principal: Principal, events: Sequence[tuple[int, SaleLine, Store, bytes]]
-) -> list[tuple[Any, ...]]:
+def _inbox_rows(events: Sequence[New]) -> list[tuple[Any, ...]]:
     """Rows sorted by key, so that two batches with the same ids wait for each other and do not
     deadlock; the order of arrival is in `received_at`, a microsecond a line."""
     now = clock.now()
-    zones = {store.pk: zoneinfo.ZoneInfo(store.timezone) for _, _, store, _ in events}
+    ahead_from = now + CLOCK_AHEAD_MAX
     rows = []
-    for place, line, store, digest in sorted(events, key=lambda e: (e[2].pk, e[1].event_id.int)):
-        ahead = line.occurred_at > now + CLOCK_AHEAD_MAX
+    for place, line, store, digest, principal in sorted(events, key=_by_key):
+        ahead = line.occurred_at > ahead_from
+        zone = zoneinfo.ZoneInfo(store.timezone)
         rows.append((
-            store.pk, line.event_id, line.kind, line.sku, line.barcode, line.quantity,
+            store.store_id, line.event_id, line.kind, line.sku, line.barcode, line.quantity,
             line.amount, line.receipt, line.device_seq, line.occurred_at,
-            now + timedelta(microseconds=place),
-            line.occurred_at.astimezone(zones[store.pk]).date(), digest,
+            now + timedelta(microseconds=place), line.occurred_at.astimezone(zone).date(), digest,
             principal.device_id, principal.actor_id,
             Status.PARKED.value if ahead else Status.PENDING.value,
             ParkReason.CLOCK_AHEAD.value if ahead else "", 0, "", "",
         ))  # fmt: skip
     return rows
+
+
+def _by_key(new: New) -> tuple[int, int]:
+    return new.store.store_id, new.line.event_id.int
 
 
 # --- applying -------------------------------------------------------------------------------
@@ -446,6 +384,19 @@ def _lock_parked(principal: Principal, event_id: uuid.UUID, store: Store | None)
     if event.status != Status.PARKED:
         raise NotParked(f"The event is {event.status}.")
     return event
+
+
+# --- a store that moves in --------------------------------------------------------------------
+
+
+def adopt(events: Iterable[SaleEvent]) -> int:
+    """Put events that another inbox accepted into this one, in whatever state they wait; returns
+    how many. Call it in the transaction that takes over their store's history."""
+    count = 0
+    rest = iter(events)
+    while batch := list(islice(rest, ADOPT_ROWS_PER_STATEMENT)):
+        count += len(SaleEvent.objects.bulk_create(batch))
+    return count
 
 
 # --- the sweep ------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from catalog.models import Product
 from inventory_project.fields import to_comparable_barcode
 from orders import sales
 from orders.draining import drain
+from orders.judging import SaleLine
 from orders.models import SaleEvent
-from orders.sales import SaleLine
 from orders.sample_chain import SHELVES, STORES
 from stock import ledger
 from stock.ledger import Line

@@ -29,6 +29,8 @@ INBOX_COLUMNS = ", ".join(INBOX_TYPES)
 KEY_TYPES = {"store_id": "bigint", "event_id": "uuid"}
 LANE_TYPES = {"store_id": "bigint"}
 
+FIND_STORES = "SELECT code, id, timezone FROM stores_store WHERE code {among}"
+
 # The unique key decides between two simultaneous copies: the second waits for the first commit
 # and then inserts nothing.
 INSERT = """

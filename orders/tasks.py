@@ -1,6 +1,7 @@
 """The doorbell and who answers it. A message carries nothing: the inbox row is the queue."""
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -23,6 +24,9 @@ DRAIN_S_MAX = 8
 # one, and the workers leave the processor to the tills.
 GATHER_S = 0.03
 SILENCE_AFTER_FAILURE_S = 5
+
+# While sales come in, one process asks for the mark so often and not once for each of them.
+PAUSE_S = 0.01
 
 _silent_until = 0.0
 _going = Round()
@@ -52,6 +56,42 @@ def apply_sales() -> int:
     return taken
 
 
+class _Pause:
+    """Lets a process ring once in PAUSE_S: at once, and once more at the end of it for all who
+    came meanwhile. So each of them is followed by a ring, which is what counts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._is_owed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begins(self) -> bool:
+        """Whether to ring now; if not, it is rung when the pause is over."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._until = time.monotonic() + PAUSE_S
+                return True
+            self._is_owed.set()
+            # Not before somebody needs it, and anew in a forked process: threads are not inherited.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._ring_when_over, daemon=True)
+                self._thread.start()
+            return False
+
+    def _ring_when_over(self) -> None:
+        while self._is_owed.wait():
+            time.sleep(max(0.0, self._until - time.monotonic()))
+            with self._lock:
+                # Before ringing: who comes from now on is owed a ring of its own.
+                self._is_owed.clear()
+                self._until = time.monotonic() + PAUSE_S
+            _ring()
+
+
+_pause = _Pause()
+
+
 def ring_doorbell(*, force: bool = False) -> bool:
     """Tell the workers that something waits; returns whether a message was sent.
 
@@ -59,11 +99,17 @@ def ring_doorbell(*, force: bool = False) -> bool:
     way. Whatever fails here is no loss, the sweep finds the row; so a till never waits for it:
     after a failure the bell stays silent for some seconds. `force` rings past the mark.
     """
-    global _silent_until
     if settings.SHOP:
         return False
-    if not force and time.monotonic() < _silent_until:
+    if force:
+        return _ring(force=True)
+    if time.monotonic() < _silent_until:
         return False
+    return _pause.begins() and _ring()
+
+
+def _ring(*, force: bool = False) -> bool:
+    global _silent_until
     try:
         if not caches["doorbell"].add(RUNG_KEY, 1, timeout=RUNG_S_MAX) and not force:
             return False

@@ -16,14 +16,13 @@ from rest_framework.views import APIView
 
 from inventory_project.api import refuse_unknown_parameters
 from inventory_project.bodies import read_sent
-from inventory_project.errors import Conflict, Invalid, InvalidValue, NotFound
-from inventory_project.failpoints import reach
+from inventory_project.errors import Invalid, InvalidValue, NotFound
 from inventory_project.fields import parse_event_id
 from inventory_project.limits import charge_batch
 from inventory_project.paging import KeysetPagination
 from orders import sales
+from orders.accepting import read_told, tell_back
 from orders.models import SaleEvent
-from orders.parsing import parse_event, read_batch
 from orders.serializers import (
     SALE_STATUSES,
     DismissSerializer,
@@ -37,7 +36,6 @@ from orders.tasks import ring_doorbell
 from stock.models import Kind, Movement
 from stores.models import Store
 from stores.permissions import principal_of
-from stores.principals import Principal
 
 ONE_OR_MANY_OUTCOMES = PolymorphicProxySerializer(
     component_name="SalesAnswer",
@@ -91,31 +89,9 @@ class SaleListView(generics.GenericAPIView[Any]):
         principal = principal_of(request)
         sent = read_sent(request)
         charge_batch(request, sent, "events")
-        events = read_batch(sent)
-        if events is None:
-            return self._accept_one(principal, sent)
-        outcomes = _accept_batch(principal, events)
-        accepted = _ring_if_accepted(outcomes)
-        return Response(
-            {"results": [_present(outcome) for outcome in outcomes]},
-            status=status.HTTP_202_ACCEPTED if accepted else status.HTTP_200_OK,
-        )
-
-    def _accept_one(self, principal: Principal, data: Any) -> Response:
-        line = parse_event(data, is_device=principal.is_device)
-        (outcome,) = sales.accept(principal=principal, lines=[line])
-        if outcome.status == "rejected":
-            raise Invalid([("/store", outcome.code, outcome.detail)])
-        if outcome.status == "conflict":
-            raise EventConflict(outcome.detail, pointer="/event_id")
-        accepted = _ring_if_accepted([outcome])
-        code = status.HTTP_202_ACCEPTED if accepted else status.HTTP_200_OK
-        return Response(_present(outcome), status=code)
-
-
-class EventConflict(Conflict):
-    code = "event_conflict"
-    title = "This event id was used for something else"
+        told = read_told(sent, principal=principal)
+        code, answer = tell_back(told, sales.accept(principal=principal, lines=told.lines))
+        return Response(answer, status=code)
 
 
 class SaleDetailView(APIView):
@@ -163,44 +139,6 @@ class SaleDismissView(APIView):
             store=store,
         )
         return Response(SaleSerializer(event).data)
-
-
-def _accept_batch(principal: Principal, events: list[Any]) -> list[sales.Outcome]:
-    """Accept what is well-formed; each other event is rejected in its place."""
-    outcomes: list[sales.Outcome | None] = [None] * len(events)
-    lines = []
-    for place, event in enumerate(events):
-        try:
-            lines.append(parse_event(event, is_device=principal.is_device))
-        except Invalid as error:
-            outcomes[place] = _reject(event, error)
-    accepted = iter(sales.accept(principal=principal, lines=lines) if lines else [])
-    return [outcome or next(accepted) for outcome in outcomes]
-
-
-def _reject(event: Any, error: Invalid) -> sales.Outcome:
-    # The id is told back only when it is one: what a caller sent is never echoed.
-    try:
-        event_id = str(parse_event_id(event.get("event_id")))
-    except (AttributeError, InvalidValue):
-        event_id = ""
-    pointer, code, detail = error.errors[0]
-    return sales.Outcome(event_id, "rejected", code, f"{pointer.lstrip('/')} {detail}".strip())
-
-
-def _ring_if_accepted(outcomes: list[sales.Outcome]) -> bool:
-    accepted = any(outcome.status == "accepted" for outcome in outcomes)
-    if accepted:
-        reach("after_answer_before_doorbell")
-        ring_doorbell()
-    return accepted
-
-
-def _present(outcome: sales.Outcome) -> dict[str, Any]:
-    answer: dict[str, Any] = {"event_id": outcome.event_id or None, "status": outcome.status}
-    if outcome.code:
-        answer |= {"code": outcome.code, "detail": outcome.detail}
-    return answer
 
 
 def _find_store(request: Request) -> Store:

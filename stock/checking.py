@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.transaction import TransactionManagementError
 
 from inventory_project.fields import format_quantity
@@ -126,14 +126,17 @@ SELECT wrong.*, count(*) OVER () FROM ({sql}) AS wrong
 
 
 def check_ledger(
-    *, store: Store | None = None, on_progress: Callable[[str], None] | None = None
+    *,
+    store: Store | None = None,
+    on_progress: Callable[[str], None] | None = None,
+    using: str = DEFAULT_DB_ALIAS,
 ) -> CheckReport:
     """Check the ledger of one store, or of all; returns the report. Writes nothing.
 
     `on_progress` is told what is being done, one sentence at a time. Must not be called inside a
     transaction: the snapshot is its own.
     """
-    with _snapshot() as cursor:
+    with _snapshot(using) as cursor:
         report = _count(cursor, store)
         for check in _CHECKS:
             if on_progress:
@@ -143,11 +146,12 @@ def check_ledger(
 
 
 @contextmanager
-def _snapshot() -> Iterator[Any]:
+def _snapshot(using: str) -> Iterator[Any]:
     """A cursor in one read-only transaction that sees a single moment of the database.
 
     `atomic()` would take the write lock on SQLite, and tills would wait for the check.
     """
+    connection = connections[using]
     if connection.in_atomic_block:
         raise TransactionManagementError("The check needs a transaction of its own.")
     begin = {

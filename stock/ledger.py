@@ -15,9 +15,10 @@ of statements, the same text on SQLite and PostgreSQL. The rules:
 import hashlib
 import uuid
 import zoneinfo
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
@@ -29,12 +30,14 @@ from catalog.scanning import Scanned, choose_scanned, find_scanned
 from inventory_project.errors import Conflict, DomainError
 from inventory_project.failpoints import reach
 from inventory_project.fields import format_quantity
-from inventory_project.rows import adapt_value, make_table, read_uuid
+from inventory_project.rows import adapt_value, be_among, make_table, read_uuid
 from stock import statements
+from stock.history import Past, Proof, Standing
 from stock.models import BALANCE_UNITS_MAX, DECREASING_KINDS, LedgerHead, Movement
 from stores.models import NegativeStock, Store
 
 STAGE_ROWS_PER_STATEMENT = 500
+ADOPT_ROWS_PER_STATEMENT = 1_000  # SQLite binds at most 32,766 values
 
 
 class EventConflict(Conflict):
@@ -56,6 +59,13 @@ class BalanceOutOfRange(Conflict):
 
     code = "balance_out_of_range"
     title = "Balance out of range"
+
+
+class HasHistory(Conflict):
+    """Only a store without movements can take over a history."""
+
+    code = "has_history"
+    title = "The store has movements"
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +245,45 @@ def record(entries: Sequence[Entry]) -> list[Recorded]:
     return [_tell(recorded[entry.event_id], seen) for entry in entries]
 
 
+@transaction.atomic
+def adopt_history(
+    *, store: Store, history: Iterable[Past], last_seq: int, levels: Mapping[int, Standing]
+) -> None:
+    """Take over the whole history of a store that was kept by another ledger, oldest first, and
+    not a digit of it changed. It is read once and added up on the way; `last_seq` and `levels`,
+    by product id, are what the other ledger says at its end. All or nothing.
+
+    Raises HasHistory, UnsoundHistory.
+    """
+    lock_stores([store.pk])
+    if Movement.objects.for_store(store).exists():
+        raise HasHistory(f"Store {store.code} has movements of its own.")
+    proof = Proof()
+    for batch in _cut(history):
+        for past in batch:
+            proof.follow(past)
+        rows = [(store.pk, *past) for past in batch]
+        _insert(statements.ADOPT_MOVEMENTS, statements.PAST_TYPES, rows)
+    proof.conclude(last_seq=last_seq, levels=levels)
+    for standings in _cut(proof.levels.items()):
+        rows = [(store.pk, product_id, *standing) for product_id, standing in standings]
+        _insert(statements.ADOPT_LEVELS, statements.STANDING_TYPES, rows)
+    LedgerHead.objects.filter(pk=store.pk).update(last_seq=last_seq)
+    reach("after_adopted_history")
+
+
+def _cut(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    rest = iter(rows)
+    while batch := list(islice(rest, ADOPT_ROWS_PER_STATEMENT)):
+        yield batch
+
+
+def _insert(sql: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
+    table, params = make_table(connection, "r", types, rows)
+    with connection.cursor() as cursor:
+        cursor.execute(sql.format(rows=table), params)
+
+
 def digest_event(*parts: object) -> bytes:
     """16 bytes that tell an event's content from any other: BLAKE2b of its normalised parts."""
     text = "\x1f".join(["" if part is None else str(part) for part in parts])
@@ -249,9 +298,14 @@ def refuses_below_zero(*, store: Store, product: Product, is_sale: bool) -> bool
 
 def open_lanes(store_ids: Iterable[int]) -> None:
     """Make the head row of every store that has none yet."""
-    ids = sorted(store_ids)
     with connection.cursor() as cursor:
-        cursor.execute(statements.OPEN_LANES.format(ids=", ".join(["%s"] * len(ids))), ids)
+        cursor.execute(*write_open_lanes(store_ids))
+
+
+def write_open_lanes(store_ids: Iterable[int]) -> tuple[str, list[int]]:
+    """The statement of `open_lanes`, for who makes it a part of another."""
+    among, ids = be_among(connection, sorted(store_ids))
+    return statements.OPEN_LANES.format(among=among), ids
 
 
 def lock_stores(store_ids: Iterable[int]) -> None:

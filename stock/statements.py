@@ -146,8 +146,45 @@ SELECT min(p.nth)
 OPEN_LANES = """
 INSERT INTO stock_ledgerhead (store_id, last_seq)
 SELECT store.id, 0 FROM stores_store AS store
- WHERE store.id IN ({ids})
+ WHERE store.id {among}
    AND NOT EXISTS (SELECT 1 FROM stock_ledgerhead AS head WHERE head.store_id = store.id)
  ORDER BY store.id
     ON CONFLICT DO NOTHING
+"""
+
+# A store that moves in brings its numbers, balances and times along as they are.
+PAST_TYPES = {
+    "store_id": "bigint",
+    "seq": "bigint",
+    "product_id": "bigint",
+    "kind": "text",
+    "quantity": "bigint",
+    "balance_after": "bigint",
+    "amount": "bigint",
+    "event_id": "uuid",
+    "digest": "bytea",
+    "occurred_at": "timestamptz",
+    "recorded_at": "timestamptz",
+    "business_date": "date",
+    "receipt": "text",
+    "reason": "text",
+    "actor_id": "bigint",
+    "device_id": "bigint",
+    "reverses_seq": "bigint",
+}
+PAST_COLUMNS = ", ".join(PAST_TYPES)
+ADOPT_MOVEMENTS = f"""
+INSERT INTO stock_movement ({PAST_COLUMNS}) SELECT {PAST_COLUMNS} FROM {{rows}} ORDER BY seq
+"""
+
+STANDING_TYPES = {
+    "store_id": "bigint",
+    "product_id": "bigint",
+    "quantity": "bigint",
+    "updated_seq": "bigint",
+}
+STANDING_COLUMNS = ", ".join(STANDING_TYPES)
+ADOPT_LEVELS = f"""
+INSERT INTO stock_level ({STANDING_COLUMNS}) SELECT {STANDING_COLUMNS} FROM {{rows}}
+ ORDER BY product_id
 """

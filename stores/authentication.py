@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import logging
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection, models
@@ -12,7 +14,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from inventory_project.rows import adapt_value
+from inventory_project.rows import adapt_value, be_among, run_planned
 from stores.models import Store, StoreKey
 from stores.principals import Principal
 
@@ -29,35 +31,96 @@ _KEY_FIELDS = [
     f.attname for f in StoreKey._meta.concrete_fields if not isinstance(f, models.DateTimeField)
 ]
 _STORE_FIELDS = [f.attname for f in Store._meta.concrete_fields if f.name != "created_at"]
-_FIND_WORKING_KEY = f"""
+_FIND_WORKING_KEYS = f"""
 SELECT {", ".join(f"key.{name}" for name in _KEY_FIELDS)},
        {", ".join(f"store.{name}" for name in _STORE_FIELDS)}
   FROM stores_storekey AS key
   LEFT JOIN stores_store AS store ON store.id = key.store_id
- WHERE key.prefix = %s
+ WHERE key.prefix {{known}}
    AND key.revoked_at IS NULL AND store.retired_at IS NULL
    AND key.valid_from <= %s AND (key.expires_at IS NULL OR key.expires_at > %s)
 """
+_PREFIX_PLACE = _KEY_FIELDS.index("prefix")
+_KNOWN_PRINCIPALS_MAX = 10_000
+
+Row = tuple[Any, ...]
 
 
 def find_working_key(prefix: str) -> StoreKey | None:
     """The key of this prefix that opens doors now, with its store: not revoked, in its time, of a
     store that is not retired."""
+    row = _find_rows({prefix}).get(prefix)
+    return None if row is None else _make_key(row)
+
+
+def find_principals(headers: Sequence[str]) -> list[Principal | None]:
+    """Who sent each of these Authorization headers; None for a key that opens nothing.
+
+    One statement for all of them. Principals are shared between requests: only to be read.
+    """
+    credentials = [_read_credential(header) for header in headers]
+    prefixes = {credential[0] for credential in credentials if credential}
+    rows = _find_rows(prefixes) if prefixes else {}
+    return [credential and _open(credential, rows) for credential in credentials]
+
+
+def _open(credential: tuple[str, str], rows: dict[str, Row]) -> Principal | None:
+    prefix, secret = credential
+    row = rows.get(prefix)
+    principal = None if row is None else _make_principal(row)
+    key = principal.key if principal else None
+    return principal if _is_secret_of(key, secret) else None
+
+
+def _find_rows(prefixes: Collection[str]) -> dict[str, Row]:
     now = adapt_value(connection, clock.now())
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND_WORKING_KEY, [prefix, now, now])
-        row = cursor.fetchone()
-    if row is None:
-        return None
+    known, params = be_among(connection, prefixes)
+    rows = run_planned(connection, _FIND_WORKING_KEYS.format(known=known), [*params, now, now])
+    return {row[_PREFIX_PLACE]: row for row in rows}
+
+
+def _make_key(row: Row) -> StoreKey:
     of_key, of_store = row[: len(_KEY_FIELDS)], row[len(_KEY_FIELDS) :]
     key = StoreKey.from_db(connection.alias, _KEY_FIELDS, of_key)
     key.store = Store.from_db(connection.alias, _STORE_FIELDS, of_store) if key.store_id else None
     return key
 
 
+@lru_cache(_KNOWN_PRINCIPALS_MAX)
+def _make_principal(row: Row) -> Principal:
+    """Remembered by all that the row says: the row itself is read on every request."""
+    key = _make_key(row)
+    return Principal(store=key.store, key=key)
+
+
+def _read_credential(header: str) -> tuple[str, str] | None:
+    """Prefix and secret, of a header that could be one of ours."""
+    scheme, _, credential = header.partition(" ")
+    prefix, _, secret = credential.strip().partition(".")
+    if scheme.lower() != SCHEME.lower() or len(credential) > KEY_CHARACTERS_MAX:
+        return None
+    if not (prefix.isascii() and prefix.isalnum() and secret.isascii()):
+        return None
+    return prefix, secret
+
+
+def _is_secret_of(key: StoreKey | None, secret: str) -> bool:
+    # Compared even when there is no such prefix: the time must not tell which one is real.
+    expected = key.secret_sha256 if key else _NOBODYS_HASH
+    return hmac.compare_digest(hash_secret(secret), expected) and key is not None
+
+
 def hash_secret(secret: str) -> str:
     """SHA-256 in hex. The secret is 256 random bits, so no slow hash is needed."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class KeyRefused(AuthenticationFailed):
+    """No such key, or it does not work now, or its secret is wrong: all told alike."""
+
+    default_code = "key_refused"
+    default_detail = "This key does not open anything."
+    auth_header = SCHEME
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -70,23 +133,19 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None
         key = self._find_key(header)
         if key is None:
-            raise AuthenticationFailed("This key does not open anything.", code="key_refused")
+            raise KeyRefused
         return Principal(store=key.store, key=key), key
 
     def authenticate_header(self, request: Request) -> str:
         return SCHEME
 
     def _find_key(self, header: str) -> StoreKey | None:
-        scheme, _, credential = header.partition(" ")
-        prefix, _, secret = credential.strip().partition(".")
-        if scheme.lower() != SCHEME.lower() or len(credential) > KEY_CHARACTERS_MAX:
+        credential = _read_credential(header)
+        if credential is None:
             return None
-        if not (prefix.isascii() and prefix.isalnum() and secret.isascii()):
-            return None
+        prefix, secret = credential
         key = find_working_key(prefix)
-        # Compared even when there is no such prefix: the time must not tell which one is real.
-        expected = key.secret_sha256 if key else _NOBODYS_HASH
-        return key if hmac.compare_digest(hash_secret(secret), expected) and key else None
+        return key if _is_secret_of(key, secret) else None
 
     def _warn_of_key_in_address(self, request: Request) -> None:
         # An address ends up in logs and histories. Name the parameter, never its value.

@@ -3,12 +3,13 @@
 import secrets
 import string
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, count
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 from django.utils import timezone as clock
 
 from inventory_project.caching import STAMP_BITS
@@ -23,6 +24,12 @@ _PREFIX_ALPHABET = string.ascii_lowercase + string.digits
 
 class StoreCodeTaken(Conflict):
     code = "store_code_taken"
+
+
+class KeyKnown(Conflict):
+    """A key that is to be adopted opens something here already."""
+
+    code = "key_known"
 
 
 @dataclass(frozen=True)
@@ -123,9 +130,56 @@ def revoke_key(key: StoreKey) -> StoreKey:
     return key
 
 
-def _next_version() -> int:
-    StoresHead.objects.get_or_create(id=1)
-    head = StoresHead.objects.select_for_update().get(id=1)
+@transaction.atomic
+def adopt_keys(*, store: Store, keys: Iterable[StoreKey]) -> dict[int, int]:
+    """Give a store the keys it had in another database; returns the new ids by the old ones.
+
+    Prefix and hash stay, so its devices notice nothing. A head-office key of there would open
+    every store here: it becomes a revoked key of this store, and is only a name in its history
+    (and in that of the next store of the same database). Raises KeyKnown.
+    """
+    now = clock.now()
+    ids = {}
+    for key in keys:
+        known = StoreKey.objects.filter(prefix=key.prefix).first()
+        is_same = known and known.revoked_at and known.secret_sha256 == key.secret_sha256
+        if known and is_same and not key.store_id:
+            ids[key.pk] = known.pk
+            continue
+        if known:
+            raise KeyKnown(f"There is a key {key.prefix} already.")
+        adopted = StoreKey.objects.create(
+            prefix=key.prefix,
+            secret_sha256=key.secret_sha256,
+            name=key.name,
+            store=store,
+            created_at=key.created_at,
+            valid_from=key.valid_from,
+            expires_at=key.expires_at,
+            revoked_at=key.revoked_at or (None if key.store_id else now),
+        )
+        ids[key.pk] = adopted.pk
+    return ids
+
+
+def close_moved_store(store: Store, *, using: str) -> None:
+    """Close a store of another database that was moved away: it is retired, its keys are revoked,
+    and with the last open store those of head office."""
+    now = clock.now()
+    with transaction.atomic(using=using):
+        version = _next_version(using)
+        open_stores = Store.objects.using(using).active()
+        open_stores.filter(pk=store.pk).update(retired_at=now, version=version)
+        keys = StoreKey.objects.using(using).filter(revoked_at__isnull=True)
+        keys.filter(store=store).update(revoked_at=now)
+        if not open_stores.exists():
+            keys.filter(store=None).update(revoked_at=now)
+
+
+def _next_version(using: str = DEFAULT_DB_ALIAS) -> int:
+    heads = StoresHead.objects.using(using)
+    heads.get_or_create(id=1)
+    head = heads.select_for_update().get(id=1)
     head.version += 1
     head.stamp = secrets.randbits(STAMP_BITS)
     head.save(update_fields=["version", "stamp"])

@@ -56,3 +56,9 @@ def till(lahore):
 @pytest.fixture
 def head_office():
     return make.make_head_office()
+
+
+@pytest.fixture(params=["door", "view"])
+def each_door(request, monkeypatch):
+    """A sale comes by the door in front of Django, then by the view behind it."""
+    monkeypatch.setattr(make.WebHandler, "has_door", request.param == "door")

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orders import sales
+from orders.judging import SaleLine
 from orders.models import SaleEvent
-from orders.sales import SaleLine
 from stock import ledger
 from stock.models import LedgerHead, Level, Movement
 from stores.models import Store, StoreKey

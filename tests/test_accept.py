@@ -15,7 +15,7 @@ from stores.principals import Principal
 from tests.journal import MORNING, accept, by_hand, hand_line, history, line, waiting
 from tests.make import NOON, apply_all, make_head_office, make_store, sale
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("each_door")]
 
 SALES = "/api/orders/sales/"
 

@@ -11,6 +11,7 @@ from django.test import override_settings
 from inventory_project import failpoints
 from inventory_project.celery import app
 from orders import tasks
+from script.server_process import wait_until
 from stock.models import Movement
 from tests.journal import accept, history, line, waiting
 from tests.make import make_store, sale
@@ -25,6 +26,8 @@ def quiet(monkeypatch):
     """No mark, no message and no silence from the test before."""
     caches["doorbell"].clear()
     monkeypatch.setattr(tasks, "_silent_until", 0.0)
+    monkeypatch.setattr(tasks, "PAUSE_S", 0)
+    monkeypatch.setattr(tasks, "_pause", tasks._Pause())
     with app.connection_for_write() as broker:
         broker.default_channel.queue_purge("inventory_events")
     yield
@@ -75,6 +78,28 @@ def test_many_sales_ring_once(till, lahore, tea):
     for _ in range(5):
         till.post(SALES, {"events": [sale(), sale()]})
     assert len(messages()) == 1
+
+
+def test_who_comes_in_the_pause_is_rung_for_once_when_it_is_over(lahore, monkeypatch):
+    """Also when the worker has cleared the mark by then: their sales may have missed its drain."""
+    monkeypatch.setattr(tasks, "PAUSE_S", 0.2)
+    assert tasks.ring_doorbell() is True
+    messages()
+    caches["doorbell"].clear()
+    assert [tasks.ring_doorbell() for _ in range(5)] == [False] * 5
+    assert messages() == []
+    wait_until(lambda: caches["doorbell"].get(tasks.RUNG_KEY), 5)
+    time.sleep(0.3)
+    assert len(messages()) == 1
+
+
+def test_process_that_pauses_asks_nobody(lahore, dead_redis, monkeypatch, caplog):
+    monkeypatch.setattr(tasks, "PAUSE_S", 0.2)
+    assert tasks._pause.begins()
+    assert tasks.ring_doorbell() is False
+    assert caplog.text == ""
+    time.sleep(0.3)
+    assert "The doorbell is out of order" in caplog.text
 
 
 def test_duplicates_and_refusals_do_not_ring(till, lahore, tea):

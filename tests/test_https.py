@@ -5,6 +5,7 @@ from django.conf import settings
 from django.test import Client, override_settings
 
 from orders.models import SaleEvent
+from tests import make
 from tests.bad_input.doors import is_problem
 from tests.databases import unchanged
 from tests.make import sale
@@ -15,10 +16,12 @@ SALES = "/api/orders/sales/"
 
 
 @pytest.fixture
-def production(till):
+def production(till, each_door):
     # After `till`: the middleware its client shares with later tests must not be of production.
-    with override_settings(PRODUCTION=True, SECURE_SSL_REDIRECT=True):
-        yield Client()
+    with override_settings(PRODUCTION=True, SECURE_SSL_REDIRECT=True, SECURE_HSTS_SECONDS=60):
+        client = Client()
+        client.handler = make.WebHandler(enforce_csrf_checks=False)
+        yield client
 
 
 def post(client, till, path=SALES, **how):
@@ -42,7 +45,8 @@ def test_no_address_of_the_api_is_answered_without_tls(production, till, path):
 
 
 def test_sale_with_tls_is_taken(production, till, tea):
-    assert post(production, till, secure=True).status_code == 202
+    answer = post(production, till, secure=True)
+    assert (answer.status_code, answer["Strict-Transport-Security"]) == (202, "max-age=60")
     assert SaleEvent.objects.count() == 1
 
 

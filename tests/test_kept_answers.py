@@ -1,6 +1,7 @@
 """Lists of products and stores, one product, a barcode's product: kept, and never out of date."""
 
 import json
+import signal
 import threading
 import time
 import urllib.request
@@ -13,6 +14,7 @@ from catalog.models import CatalogHead, Category, Product
 from catalog.serializers import ProductSerializer
 from inventory_project import caching
 from inventory_project.caching import answer_by_version
+from inventory_project.windows import LocalWindow
 from script.private_servers import PrivateValkey
 from script.server_process import LOOPBACK, free_port
 from stores import registry
@@ -69,6 +71,7 @@ def test_who_has_it_is_told_304_until_it_changes(
             answer = known(head_office, path, told)
         assert (answer.status_code, answer.content, answer["ETag"]) == (304, b"", etag)
         assert answer["Cache-Control"] == "private, no-cache"
+        assert not answer.has_header("Content-Type")
         assert answer["RateLimit"]
     assert known(head_office, path, '"other"').status_code == 200
     editing.change_product(tea, name="Tea 500 g")
@@ -169,6 +172,35 @@ def test_database_restored_from_a_copy_is_not_answered_from_before(head_office, 
     assert names_in(known(head_office, STORES, answer["ETag"])) == ["After it"]
 
 
+@pytest.mark.django_db
+def test_change_that_changes_nothing_leaves_what_is_kept(head_office, tea):
+    etag = head_office.get(PRODUCTS)["ETag"]
+    assert head_office.patch(f"{PRODUCTS}TEA/", {"name": tea.name}).status_code == 200
+    assert known(head_office, PRODUCTS, etag).status_code == 304
+
+
+@pytest.mark.django_db
+def test_answer_that_a_change_overtakes_is_given_and_not_kept(tea, use_redis, valkey):
+    """It may be of both versions, and a database put back would make the older one true again."""
+    use_redis(valkey.url)
+    caching.caches["default"].clear()
+    made = []
+
+    def make_it():
+        made.append(1)
+        if len(made) == 1:
+            editing.change_product(tea, name="Changed meanwhile")
+        return len(made)
+
+    request = HttpRequest()
+    request.path = "/list"
+    answers = [
+        answer_by_version(request, head=CatalogHead, scope="", make=make_it) for _ in range(3)
+    ]
+    assert [answer.content for answer in answers] == [b"1", b"2", b"2"]
+    assert [answer.has_header("ETag") for answer in answers] == [False, True, True]
+
+
 # --- whose answer it is -----------------------------------------------------------------------
 
 
@@ -240,7 +272,8 @@ def ask(seconds=0.05, made=None, path="/list", answer="ok"):
     return answer_by_version(request, head=CatalogHead, scope="", make=make_it).content
 
 
-def test_threads_that_come_at_once_wait_for_the_one_that_makes_it(committed, monkeypatch):
+def test_threads_that_come_at_once_wait_for_the_one_that_makes_it(committed, monkeypatch, settings):
+    settings.REDIS_URL = ""  # it would do the same for other processes
     make.make_product("TEA")
     made = []
     with monkeypatch.context() as patch:
@@ -358,20 +391,40 @@ def test_nonsense_in_redis_is_no_answer(redis_cache, head_office, tea):
     head_office.get(PRODUCTS)
     (question,) = list(caching._local)
     caching._local.clear()
-    for nonsense in (b"\x80nonsense", b""):
+    for nonsense in (b"\x80nonsense", b"", b"7"):
         redis_cache._cache.get_client().set(redis_cache.make_key(question), nonsense)
         caching._silent_until = 0.0
         assert names_in(head_office.get(PRODUCTS)) == ["Tea 250 g"]
         caching._local.clear()
 
 
+def test_one_request_asks_whether_a_redis_that_hangs_is_back(
+    committed, use_redis, tmp_path, caplog
+):
+    with PrivateValkey(tmp_path) as server:
+        use_redis(server.url)
+        make.make_product("TEA")
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            ask(0)
+            caching._silent_until = time.monotonic()  # the silence is over
+            caching._local.clear()
+            caplog.clear()
+            together(*[lambda n=n: ask(0, path=f"/{n}") for n in range(8)])
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+    assert [record.message.split(",")[0] for record in caplog.records] == ["Redis is away"]
+
+
 # --- how much is kept -------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_memory_is_bounded_and_the_least_asked_for_goes_first(tea, monkeypatch):
+def test_memory_is_bounded_and_the_least_asked_for_goes_first(tea, monkeypatch, settings):
+    settings.REDIS_URL = ""
     monkeypatch.setattr(caching, "LOCAL_BYTES_MAX", 100)
-    small = caching.LRUCache(100, getsizeof=lambda kept: len(kept.body))
+    monkeypatch.setattr(caching, "KEPT_BYTES_BESIDE", 0)
+    small = caching.LRUCache(100, getsizeof=caching.measure_kept)
     monkeypatch.setattr(caching, "_local", small)
     for name in "abcd":
         ask(0, path=f"/{name}", answer="x" * 30)
@@ -384,6 +437,17 @@ def test_memory_is_bounded_and_the_least_asked_for_goes_first(tea, monkeypatch):
     assert len(made) == 1
     assert ask(0, path="/large", answer="x" * 200) == b'"' + b"x" * 200 + b'"'
     assert small.currsize <= 100
+
+
+@pytest.mark.django_db
+def test_redis_is_given_so_many_bytes_a_minute(tea, redis_cache, monkeypatch):
+    """Who asks for a thousand pages nobody wants must not fill what holds the bell, too."""
+    monkeypatch.setattr(caching, "SHARED_BYTES_A_MINUTE", 100)
+    monkeypatch.setattr(caching, "_shared_bytes", LocalWindow())
+    for number in range(10):
+        assert ask(0, path=f"/{number}", answer="x" * 38) == b'"' + b"x" * 38 + b'"'
+    kept = redis_cache._cache.get_client().keys("*")
+    assert len(kept) == 2  # of 40 bytes each
 
 
 @pytest.mark.django_db

@@ -17,7 +17,7 @@ from tests.databases import unchanged
 from tests.make import movement, sale
 from tests.office import head_of_chain
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("each_door")]
 CURRENT, SALES, MOVEMENTS = "/api/stores/current/", "/api/orders/sales/", "/api/stock/movements/"
 
 

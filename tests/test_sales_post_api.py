@@ -9,7 +9,7 @@ from tests.bad_input.doors import is_problem
 from tests.databases import unchanged
 from tests.make import apply_all, level_of, new_id, sale
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("each_door")]
 SALES = "/api/orders/sales/"
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from script.private_servers import PrivatePostgresql
+from script.serve import Place, welcome
 from script.server_binaries import CHECKOUT
 from script.server_process import free_port
 
@@ -269,6 +270,22 @@ def test_a_shop_knows_everything_at_its_next_start(shop):
     for fact in ("admin_password", "head_office_key", "store_key", "store"):
         assert shop.facts[fact] == before[fact]
     assert shop.level() == 10_000  # the lines it prints sell what is there by now
+
+
+def test_a_shop_that_runs_is_backed_up_and_not_replaced(shop):
+    copy = shop.local / "copy.sqlite3"
+    backed_up = shop.manage("backupshop", str(copy))
+    assert backed_up.returncode == 0, backed_up.stderr
+    refused = shop.manage("restoreshop", str(copy))
+    said = f"The product runs on {shop.local}; stop it first. Nothing was changed."
+    assert (refused.returncode, refused.stderr) == (1, f"CommandError: {said}\n")
+
+
+def test_a_shop_without_an_open_store_says_so(tmp_path):
+    """After it was moved into a chain, say."""
+    place = Place(tmp_path, "shop", 1, {"DATABASE_URL": "sqlite:///shop.sqlite3"})
+    access = {"admin_user": "admin", "admin_password": "x", "store_key": None, "sku": None}
+    assert "\nStore key      none: no store is open here\n" in welcome(place, access)
 
 
 def test_a_shop_is_not_on_postgresql():

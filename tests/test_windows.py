@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from inventory_project import windows
-from inventory_project.windows import Limit, LocalWindow, take
+from inventory_project.windows import Ask, Limit, LocalWindow, take
 from script.private_servers import PrivateValkey
 from tests.make import make_device, make_store
 from tests.web import running_web
@@ -205,7 +205,7 @@ def test_nothing_is_taken_twice_while_scripts_are_loaded(shared, monkeypatch, un
         shared.script_flush()
         for script in loaded[:count]:
             shared.script_load(script)
-        standing = window.take(Limit("device", units, f"{count}"), 1, 1)
+        (standing,) = window.take_all([Ask(Limit("device", units, f"{count}"))])
         assert (standing.allowed, standing.remaining) == (True, units - 1)
 
 

@@ -20,13 +20,14 @@ READY_SECONDS_MAX = 30.0
 
 
 @contextmanager
-def running_web(**environment: str) -> Iterator[str]:
+def running_web(interface: str = "wsgi", **environment: str) -> Iterator[str]:
     """Yield the address of a server on this test's database; it is gone afterwards."""
     url = f"http://{LOOPBACK}:{(port := free_port())}"
     command = [
-        sys.executable, "-m", "granian", "--interface", "wsgi",
-        "--host", LOOPBACK, "--port", str(port), "--workers", "1", "--blocking-threads", "4",
-        "inventory_project.wsgi:application",
+        sys.executable, "-m", "granian", "--interface", interface,
+        "--host", LOOPBACK, "--port", str(port), "--workers", "1",
+        "--blocking-threads", "4" if interface == "wsgi" else "1",
+        f"inventory_project.{interface}:application",
     ]  # fmt: skip
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         process = subprocess.Popen(
