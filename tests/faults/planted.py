@@ -3,7 +3,8 @@
 
 Each is a mistake that systems like this one have been shipped with. A patch is a list of texts and
 what stands in their place; a text that is no longer there exactly once is an error, so that the
-bugs keep up with the code. An old text of None: the new one is added at the end of the file.
+bugs keep up with the code. An old text of None: the new one is added at the end of the file that
+was changed last.
 """
 
 import shutil
@@ -14,14 +15,14 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 # Neither history nor data nor environments: only what runs.
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "docs", "*.png", "*.egg-info")
 
-SALES, LEDGER = "orders/sales.py", "stock/ledger.py"
-INBOX_SQL, LEDGER_SQL = "orders/statements.py", "stock/statements.py"
+# Folders: code moves from file to file, and its text stays.
+ORDERS, STOCK = "orders", "stock"
 
 # A commit in the middle of what has to be one transaction, and a stage that survives it.
 COMMIT_HERE = (
     'cursor.execute("COMMIT"); connection.vendor == "sqlite" and cursor.execute("BEGIN IMMEDIATE")'
 )
-STAGE_STAYS = (LEDGER_SQL, "ON COMMIT DELETE ROWS", "ON COMMIT PRESERVE ROWS")
+STAGE_STAYS = (STOCK, "ON COMMIT DELETE ROWS", "ON COMMIT PRESERVE ROWS")
 
 Edit = tuple[str, str | None, str]
 
@@ -41,19 +42,18 @@ BUGS = (
         ("kill_web_main",),
         (
             (
-                SALES,
+                ORDERS,
                 "    if judged.new:\n        with transaction.atomic(durable=True):\n",
                 "    if judged.new:\n"
-                "        threading.Timer(0.5, _commit_later, (principal, judged)).start()\n"
+                "        threading.Timer(0.5, _commit_later, (judged,)).start()\n"
                 "    if False:\n        with transaction.atomic(durable=True):\n",
             ),
-            (SALES, "import logging\n", "import logging\nimport threading\n"),
             (
-                SALES,
+                ORDERS,
                 None,
-                "\n\ndef _commit_later(principal, judged):\n"
+                "\n\nimport threading\n\n\ndef _commit_later(judged):\n"
                 "    with transaction.atomic(durable=True):\n"
-                "        _insert_new(principal, judged)\n"
+                "        _insert_new(judged)\n"
                 "    connection.close()\n",
             ),
         ),
@@ -63,39 +63,33 @@ BUGS = (
         ("flushall",),
         (
             (
-                SALES,
-                "    rows = _inbox_rows(principal, list(judged.new.values()))\n",
-                "    cached, rows = _forgetful(principal, judged)\n"
-                "    if not rows:\n        return cached\n",
+                ORDERS,
+                "    rows = _inbox_rows(list(judged.new.values()))\n",
+                "    cached, rows = _forgetful(judged)\n    if not rows:\n        return cached\n",
             ),
             (
-                SALES,
-                "left if key not in known])\n    return known\n",
-                "left if key not in known])\n    return cached\n",
+                ORDERS,
+                '    return known | _look_up("stock_movement", [key for key in left if key not in known])\n',
+                "    return cached\n",
             ),
             (
-                SALES,
-                "from django.conf import settings\n",
-                "from django.conf import settings\nfrom django.core.cache import caches\n",
-            ),
-            (
-                SALES,
+                ORDERS,
                 None,
-                "\n\ndef _forgetful(principal, judged):\n"
+                "\n\nfrom django.core.cache import caches\n\n\ndef _forgetful(judged):\n"
                 "    cached, events = {}, []\n"
-                "    with connection.cursor() as cursor:\n"
-                '        known = _look_up(cursor, "stock_movement", list(judged.new))\n'
-                '        known |= _look_up(cursor, "orders_saleevent", list(judged.new))\n'
-                "    for key, (place, line, store, digest) in judged.new.items():\n"
+                '    known = _look_up("stock_movement", list(judged.new))\n'
+                '    known |= _look_up("orders_saleevent", list(judged.new))\n'
+                "    for key, new in judged.new.items():\n"
                 '        name = f"seen-{key[0]}-{key[1]}"\n'
                 '        if caches["default"].get(name) is not None:\n'
-                "            cached[key] = digest\n"
+                "            cached[key] = new.digest\n"
                 "            continue\n"
                 '        caches["default"].set(name, 1, 600)\n'
                 "        if key in known:\n"
-                "            line = line._replace(event_id=uuid.uuid4())\n"
-                "        events.append((place, line, store, digest))\n"
-                "    return cached, _inbox_rows(principal, events)\n",
+                "            line = new.line._replace(event_id=uuid.uuid4())\n"
+                "            new = new._replace(line=line)\n"
+                "        events.append(new)\n"
+                "    return cached, _inbox_rows(events) if events else []\n",
             ),
         ),
     ),
@@ -104,12 +98,12 @@ BUGS = (
         ("none",),
         (
             (
-                INBOX_SQL,
+                ORDERS,
                 "         WHERE known.store_id = r.store_id AND known.event_id = r.event_id) IS NULL",
                 "         WHERE known.event_id = r.event_id LIMIT 1) IS NULL",
             ),
             (
-                INBOX_SQL,
+                ORDERS,
                 "         WHERE known.store_id = key.store_id AND known.event_id = key.event_id)",
                 "         WHERE known.event_id = key.event_id LIMIT 1)",
             ),
@@ -120,24 +114,24 @@ BUGS = (
         ("none",),
         (
             (
-                LEDGER_SQL,
+                STOCK,
                 "# Sorted by key: with two workers",
                 "EVERY_ROW = NUMBERED.replace(\n"
                 '    "WHERE p.posts", "WHERE p.posts OR p.verdict = \'duplicate\'"\n)\n'
                 "# Sorted by key: with two workers",
             ),
             (
-                LEDGER_SQL,
+                STOCK,
                 "  FROM ({NUMBERED}) AS n\n WHERE true",
                 "  FROM ({EVERY_ROW}) AS n\n WHERE true",
             ),
             # The till's courtesy look is gone as well, else no duplicate would get this far.
             (
-                INBOX_SQL,
+                ORDERS,
                 "known.store_id = r.store_id AND known.event_id = r.event_id) IS NULL",
                 "known.store_id = r.store_id AND known.event_id = r.event_id) IS NULL OR true",
             ),
-            (SALES, "        _take_back(cursor, inserted & known.keys())\n", ""),
+            (ORDERS, "    _take_back(inserted & known.keys())\n", ""),
         ),
     ),
     Bug(
@@ -145,7 +139,7 @@ BUGS = (
         ("fail_worker",),
         (
             (
-                LEDGER,
+                STOCK,
                 "        cursor.execute(statements.WRITE_LEVELS)\n",
                 f"        cursor.execute(statements.WRITE_LEVELS)\n        {COMMIT_HERE}\n",
             ),
@@ -157,7 +151,7 @@ BUGS = (
         ("full_redis",),
         (
             (
-                "orders/sweeping.py",
+                ORDERS,
                 "    freed = sales.free_known_products() if frees else 0\n",
                 "    return Swept(0, None)\n"
                 "    freed = sales.free_known_products() if frees else 0\n",
@@ -168,28 +162,31 @@ BUGS = (
         "unsorted_locks",
         ("many_workers",),
         (
-            (INBOX_SQL, '"FOR UPDATE OF head SKIP LOCKED"', '"FOR UPDATE OF head"'),
-            (INBOX_SQL, " ORDER BY head.store_id\n LIMIT", " ORDER BY random()\n LIMIT"),
+            (ORDERS, '"FOR UPDATE OF head SKIP LOCKED"', '"FOR UPDATE OF head"'),
+            (ORDERS, " ORDER BY head.store_id\n LIMIT", " ORDER BY random()\n LIMIT"),
         ),
     ),
     Bug(
         "retry_without_id",
         ("cut_commit",),
         (
-            (SALES, "def accept(*, principal", "def _accept_once(*, principal"),
+            (ORDERS, "def accept_all(parcels", "def _accept_all_once(parcels"),
             (
-                SALES,
+                ORDERS,
                 None,
-                "\n\ndef accept(*, principal, lines):\n"
+                "\n\ndef accept_all(parcels):\n"
                 "    try:\n"
-                "        return _accept_once(principal=principal, lines=lines)\n"
+                "        return _accept_all_once(parcels)\n"
                 "    except (OperationalError, InterfaceError):\n"
                 "        connection.close()\n"
-                "        again = [line._replace(event_id=uuid.uuid4()) for line in lines]\n"
-                "        told = _accept_once(principal=principal, lines=again)\n"
+                "        again = [\n"
+                "            Parcel(p.principal, [l._replace(event_id=uuid.uuid4()) for l in p.lines])\n"
+                "            for p in parcels\n"
+                "        ]\n"
+                "        told = _accept_all_once(again)\n"
                 "        return [\n"
-                "            outcome._replace(event_id=str(line.event_id))\n"
-                "            for outcome, line in zip(told, lines)\n"
+                "            [o._replace(event_id=str(l.event_id)) for o, l in zip(outcomes, p.lines)]\n"
+                "            for outcomes, p in zip(told, parcels)\n"
                 "        ]\n",
             ),
         ),
@@ -199,7 +196,7 @@ BUGS = (
         ("none",),
         (
             (
-                SALES,
+                ORDERS,
                 "line.sku, line.barcode, line.quantity,\n",
                 "line.sku, line.barcode, int(line.quantity / 1000 * 1000),\n",
             ),
@@ -210,12 +207,12 @@ BUGS = (
         ("none",),
         (
             (
-                LEDGER,
+                STOCK,
                 "        cursor.execute(statements.WRITE_LEVELS)\n",
                 "        cursor.execute(statements.WRITE_LEVELS)\n        _write_back(cursor)\n",
             ),
             (
-                LEDGER,
+                STOCK,
                 None,
                 "\n\n_balances = {}\n\n\ndef _write_back(cursor):\n"
                 '    cursor.execute("SELECT store_id, product_id, sum(quantity) FROM stock_posting"\n'
@@ -238,7 +235,7 @@ BUGS = (
         ("none",),
         (
             (
-                SALES,
+                ORDERS,
                 "    sql = statements.TAKE[connection.vendor].format(lanes=lanes)\n",
                 "    sql = statements.TAKE[connection.vendor].format(lanes=lanes)\n"
                 '    seen = caches["default"].get("cursor", "2000-01-01")\n'
@@ -246,7 +243,7 @@ BUGS = (
                 "        f\"q.status = 'pending' AND q.received_at > '{seen}'\")\n",
             ),
             (
-                SALES,
+                ORDERS,
                 "    cursor.execute(statements.COUNT_UNRESOLVED)\n",
                 '    cursor.execute("SELECT max(received_at) FROM orders_saleevent WHERE event_id IN"\n'
                 '                   " (SELECT event_id FROM stock_posting)")\n'
@@ -255,11 +252,7 @@ BUGS = (
                 '        caches["default"].set("cursor", str(newest), None)\n'
                 "    cursor.execute(statements.COUNT_UNRESOLVED)\n",
             ),
-            (
-                SALES,
-                "from django.conf import settings\n",
-                "from django.conf import settings\nfrom django.core.cache import caches\n",
-            ),
+            (ORDERS, None, "\n\nfrom django.core.cache import caches\n"),
         ),
     ),
     Bug(
@@ -267,7 +260,7 @@ BUGS = (
         ("fail_worker",),
         (
             (
-                SALES,
+                ORDERS,
                 "        ledger.post_staged()\n        verdicts = _clear(cursor)\n",
                 f"        verdicts = _clear(cursor)\n        {COMMIT_HERE}\n"
                 "        ledger.post_staged()\n",
@@ -285,14 +278,21 @@ def make_copy(folder: Path) -> Path:
     return copy
 
 
-def plant(bug: Bug, checkout: Path) -> None:
-    """Write the bug into this copy. Raises ValueError when a text is not there exactly once."""
-    for name, old, new in bug.edits:
-        path = checkout / name
-        text = path.read_text()
+def plant(bug: Bug, checkout: Path) -> set[Path]:
+    """Write the bug into this copy; returns the files. Raises ValueError when a text is not there
+    exactly once.
+    """
+    changed: list[Path] = []
+    for folder, old, new in bug.edits:
         if old is None:
-            path.write_text(text + new)
+            path = changed[-1]
+            path.write_text(path.read_text() + new)
             continue
-        if text.count(old) != 1:
-            raise ValueError(f"{bug.name}: {name} has {text.count(old)} times: {old!r}")
-        path.write_text(text.replace(old, new))
+        files = (checkout / folder).glob("*.py")
+        counts = {path: path.read_text().count(old) for path in files}
+        if sum(counts.values()) != 1:
+            raise ValueError(f"{bug.name}: {folder} has {sum(counts.values())} times: {old!r}")
+        (path,) = (path for path, count in counts.items() if count)
+        path.write_text(path.read_text().replace(old, new))
+        changed.append(path)
+    return set(changed)

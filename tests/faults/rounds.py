@@ -23,7 +23,7 @@ BEFORE_S, AFTER_S = 1.0, 1.5
 LOOK_S = 0.25
 COHERENCE_S = 1.0
 ENDING_S_MAX = 75
-REST_S_MAX = 40  # from the last answer until nothing waits; a put-off event waits up to 16 s
+REST_S_MAX = 30  # from the last answer until nothing waits; a put-off event waits up to 16 s
 DEVICES = 4
 # What is asked of a recovery, in seconds. A busy machine is given time, and the figures are told.
 RECOVERY_S_MAX = {"postgresql_kill": 10.0, "worker_kill": 5.0, "redis_gone_apply": 15.0}

@@ -15,9 +15,8 @@ SEEDS_TO_FIND_IT = 40
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_bug_can_be_planted(tmp_path, bug):
     copy = make_copy(tmp_path)
-    plant(bug, copy)
-    for name, _, _ in bug.edits:
-        ast.parse((copy / name).read_text(), filename=name)
+    for path in plant(bug, copy):
+        ast.parse(path.read_text(), filename=path)
 
 
 def test_bugs_are_twelve_different_ones():
