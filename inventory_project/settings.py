@@ -308,6 +308,8 @@ LIMITS_A_MINUTE = {
     "anonymous": _read_count("LIMIT_ANONYMOUS", default=60),  # by address; also for refused keys
 }
 LIMIT_EVENTS_A_UNIT = 50
+# Requests that one web process over ASGI has inside at a time, see admission.py.
+ADMISSION_PLACES = _read_count("ADMISSION_PLACES", default=64)
 LIMIT_LOG_IN = _read_count("LIMIT_LOG_IN", default=5)  # of one account from one address
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
