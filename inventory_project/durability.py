@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 # remote_write tells that a standby has it in memory; everything from `on` upwards waits for disks.
 _COMMITS_TO_DISK = ("on", "remote_apply")
 _SQLITE_FULL = 2
+_SQLITE_WITHOUT_JOURNAL = ("off", "memory")  # nothing on the disk to come back from
 _ASK_POSTGRESQL = (
     "SELECT current_setting('fsync'), current_setting('full_page_writes'),"
     " current_setting('synchronous_commit')"
@@ -73,8 +74,8 @@ def _find_weak_in_sqlite(connection: Any) -> list[str]:
     weak = []
     if synchronous < _SQLITE_FULL:
         weak.append(f"synchronous={synchronous}, which is less than FULL")
-    if journal_mode != "wal":
-        weak.append(f"journal_mode={journal_mode}, not wal")
+    if journal_mode in _SQLITE_WITHOUT_JOURNAL:
+        weak.append(f"journal_mode={journal_mode}")
     return weak
 
 

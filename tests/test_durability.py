@@ -111,7 +111,10 @@ def test_database_that_is_away_is_waited_for():
 @pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("pragma", "said"),
-    [("synchronous=NORMAL", "synchronous=1"), ("journal_mode=DELETE", "journal_mode=delete")],
+    [
+        ("synchronous=NORMAL", "synchronous=1"),
+        ("journal_mode=DELETE; PRAGMA journal_mode=MEMORY", "journal_mode=memory"),
+    ],
 )
 def test_file_that_forgets_at_a_power_cut_is_refused(committed, pragma, said):
     options = connection.settings_dict["OPTIONS"]

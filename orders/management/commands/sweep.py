@@ -29,11 +29,11 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="one round, then end")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        refuse_at_start()
         turn = Turn()
         if options["once"]:
             self._sweep_one_round(turn)
             return
+        refuse_at_start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
         try:
