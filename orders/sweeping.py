@@ -45,6 +45,8 @@ def sweep_once(last: Swept | None = None, *, frees: bool = True) -> Swept:
     """
     freed = sales.free_known_products() if frees else 0
     oldest = sales.oldest_due_at()
+    if oldest is None and frees:
+        freed += sales.recall_put_off()  # now few are left to be looked through
     if settings.SHOP and oldest is not None:
         applied = drain(seconds_max=APPLY_S_MAX, going=_going)
         return Swept(freed, sales.oldest_due_at(), applied=applied)
