@@ -26,7 +26,7 @@ BEGINNING = dt.datetime(2026, 3, 2, 7, tzinfo=dt.UTC)
 STEP_S = 0.002
 STEPS_MAX = 60_000
 PLACES = (
-    "before_insert", "before_commit", "after_commit_before_answer", "after_claim",
+    "before_judging", "before_insert", "before_commit", "after_commit_before_answer", "after_claim",
     "after_balance_row", "after_ledger_row", "before_apply_commit",
     "after_apply_commit_before_ack",
 )  # fmt: skip
@@ -62,9 +62,10 @@ class Actor:
 class Baton:
     """The scheduler. `spawn` the actors, then `run`; `trace` tells two runs apart."""
 
-    def __init__(self, seed: int, *, kill_rate: float = 0.0) -> None:
+    def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.kill_rate = kill_rate
+        self.kill_rate = 0.0
+        self.failures_left = 0  # errors in the middle of postings
         self.now_s = 0.0
         self.wall_offset = dt.timedelta(0)
         self.steps = 0
@@ -97,6 +98,7 @@ class Baton:
             time_machine.travel(BEGINNING, tick=False) as self._clock,
             mock.patch("time.sleep", self.sleep),
             mock.patch.dict(failpoints.armed, dict.fromkeys(PLACES, self._offer_at_place)),
+            mock.patch.dict(failpoints.armed, {"after_ledger_row": self._fail_at_place}),
         ):
             for thread in threads:
                 thread.start()
@@ -190,6 +192,13 @@ class Baton:
     def _offer_at_place(self) -> None:
         if not self._me().dying:
             self.offer()
+
+    def _fail_at_place(self) -> None:
+        self._offer_at_place()
+        if self._me().mortal and self.failures_left and self.chance.random() < 0.3:
+            self.failures_left -= 1
+            self.note("failed")
+            raise RuntimeError("what a simulated run makes fail")
 
     def _pass_on(self) -> None:
         """Choose who goes on; only the thread that holds the baton comes here."""

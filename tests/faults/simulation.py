@@ -10,7 +10,7 @@ import datetime as dt
 import shutil
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,8 @@ class _Chain:
         self.baton = Baton(seed)
         self.chance = self.baton.chance
         self.baton.kill_rate = self.chance.choice((0.0, 0.003, 0.006, 0.015))
+        # Fewer than park an event.
+        self.baton.failures_left = self.chance.choice((0, 0, 2, 4))
         self.stores = {store.code: store for store in Store.objects.order_by("pk")}
         connections.close_all()
         pool = [uuid.UUID(int=self.chance.getrandbits(128), version=4) for _ in range(4)]
@@ -230,8 +232,15 @@ class _Chain:
             event = Told(code, event_id, sku, "receipt", self.chance.randint(1, 50_000), BEGINNING)
             self.by_hand.append(event)
             line = ledger.Line(event_id, "receipt", event.quantity, BEGINNING, sku)
-            while not self.baton.as_process(lambda line=line, code=code: self._book(code, line)):
+            while not self._answered(lambda line=line, code=code: self._book(code, line)):
                 self.baton.sleep(self.chance.random())
+
+    def _answered(self, work: Callable[[], Any]) -> Any:
+        """What a person is told; None when it failed or the process was killed."""
+        try:
+            return self.baton.as_process(work)
+        except RuntimeError:  # the one that the run makes
+            return None
 
     def _book(self, code: str, line: ledger.Line) -> list[Any]:
         return ledger.move_by_hand(

@@ -8,8 +8,8 @@ pytestmark = [pytest.mark.sqlite, pytest.mark.usefixtures("committed")]
 
 SEEDS = range(120)  # all 2,000 in script/faults
 # A clock that was put back by a day kept sales waiting whose bell was lost: the sweep took their
-# age for negative.
-ONCE_RED = (4, 19, 25, 33)
+# age for negative. And a failing event was put off until tomorrow by a clock a day fast.
+ONCE_RED = (4, 19, 25, 33, 154, 244, 321, 326)
 
 
 @pytest.fixture
