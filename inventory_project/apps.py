@@ -1,7 +1,9 @@
 from django.apps import AppConfig, apps
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 
 from inventory_project.append_only import grant_to_application, make_append_only
+from inventory_project.durability import refuse_unsafe_session
 
 
 class InventoryProjectConfig(AppConfig):
@@ -10,6 +12,7 @@ class InventoryProjectConfig(AppConfig):
     name = "inventory_project"
 
     def ready(self) -> None:
+        connection_created.connect(refuse_unsafe_session)
         # The signal comes once for each app with models, after all migrations; for this one of
         # Django's it comes whatever is migrated.
         sender = apps.get_app_config("contenttypes")

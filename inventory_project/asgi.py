@@ -7,8 +7,16 @@ makes new threads, and so new connections to the database, for each request.
 """
 
 from asgiref.wsgi import WsgiToAsgi
+from django.conf import settings
 
 from inventory_project.wsgi import application as wsgi_application
+
+# isort: split
+# Only now: what they import needs Django's settings, which wsgi.py has loaded.
+from inventory_project.admission import AdmittedASGI
 from orders.gathering import SalesDoor
 
-application = SalesDoor(WsgiToAsgi(wsgi_application))  # type: ignore[no-untyped-call]
+application = AdmittedASGI(
+    SalesDoor(WsgiToAsgi(wsgi_application)),  # type: ignore[no-untyped-call]
+    settings.ADMISSION_PLACES,
+)

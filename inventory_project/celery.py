@@ -3,6 +3,9 @@
 import os
 
 from celery import Celery
+from celery.signals import worker_init
+
+from inventory_project.durability import refuse_at_start
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "inventory_project.settings")
 
@@ -12,3 +15,4 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 # What it did for a dead connection, orders/tasks.py does.
 app.conf["CELERY_DB_REUSE_MAX"] = 1_000
 app.autodiscover_tasks()
+worker_init.connect(refuse_at_start)

@@ -212,24 +212,37 @@ SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]
 INVENTORY_EVENTS_QUEUE = "inventory_events"
 CELERY_TASK_DEFAULT_QUEUE = INVENTORY_EVENTS_QUEUE
 CELERY_TASK_SERIALIZER = "json"
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_IGNORE_RESULT = True
+CELERY_ACCEPT_CONTENT = ["json"]  # never pickle: who can write into the broker could run code
+CELERY_TASK_IGNORE_RESULT = True  # nobody asks, and results are what leaks
+# Acknowledged when done, and given back when the process that had it is gone: an early or a lonely
+# late acknowledgement loses the message with a killed process. The price, a poisonous message that
+# comes again for ever, cannot be: it carries nothing, and tries are counted in the inbox.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # what a dying worker has taken and not begun is one message
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# A drain is short and may be done twice; ended in the middle it would have been for nothing.
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+# Processes are made anew before what they leak is felt.
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 300_000  # KiB
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 1_000
+# Four drains' worth: only what hangs is killed. No soft limit: its exception would come in the
+# middle of a batch and be taken for the fault of an event.
 CELERY_TASK_TIME_LIMIT = 30
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20  # SIGQUIT: what runs may end, what waits is given back
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # the worker waits for its broker; the sweep applies
 CELERY_TASK_PUBLISH_RETRY = False  # a till does not wait for the bell; the sweep rings again
 if REDIS_URL:
     CELERY_BROKER_URL = REDIS_URL
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
-        "visibility_timeout": 120,
+        # A message whose worker froze goes to another one after this; longer than any task may
+        # run, else it would be given away while it is being worked on.
+        "visibility_timeout": env.int("BROKER_VISIBILITY_TIMEOUT_S", default=120),
+        # Looked for each 5 s. By default it takes about 100 s, whatever the timeout says.
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
+        # Without these a Redis that is there and silent holds whoever asks it, for ever.
         "socket_timeout": 5,
         "socket_connect_timeout": REDIS_TIMEOUT_S,
         "socket_keepalive": True,
@@ -297,6 +310,8 @@ LIMITS_A_MINUTE = {
     "anonymous": _read_count("LIMIT_ANONYMOUS", default=60),  # by address; also for refused keys
 }
 LIMIT_EVENTS_A_UNIT = 50
+# Requests that one web process over ASGI has inside at a time, see admission.py.
+ADMISSION_PLACES = _read_count("ADMISSION_PLACES", default=64)
 LIMIT_LOG_IN = _read_count("LIMIT_LOG_IN", default=5)  # of one account from one address
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -10,9 +10,12 @@ from typing import Any
 from django.core.wsgi import get_wsgi_application
 from rest_framework.exceptions import ParseError
 
+from inventory_project.durability import refuse_at_start
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "inventory_project.settings")
 
 django_application = get_wsgi_application()
+refuse_at_start()
 
 # Only now: their models need Django's settings.
 from inventory_project.doors import Answer, Sent, answer_error, read_body  # noqa: E402

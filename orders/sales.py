@@ -441,6 +441,19 @@ def free_known_products() -> int:
     return len(freed)
 
 
+def recall_put_off() -> int:
+    """Make due what was put off for longer than anything ever is; returns how many. A process whose
+    clock is a day fast put it off until tomorrow."""
+    latest = clock.now() + timedelta(seconds=FIRST_RETRY_S**ATTEMPTS_MAX)
+    wrong = SaleEvent.objects.filter(status=Status.PENDING, next_try_at__gt=latest)
+    stores = set(wrong.values_list("store_id", flat=True))
+    if not stores:
+        return 0
+    with transaction.atomic():
+        ledger.lock_stores(stores)  # as in _note_failure
+        return wrong.filter(store_id__in=stores).update(next_try_at=None)
+
+
 def oldest_due_at() -> datetime | None:
     """When the oldest event that could be applied now arrived; None when nothing waits."""
     due = SaleEvent.objects.filter(status=Status.PENDING).exclude(next_try_at__gt=clock.now())

@@ -45,12 +45,15 @@ def sweep_once(last: Swept | None = None, *, frees: bool = True) -> Swept:
     """
     freed = sales.free_known_products() if frees else 0
     oldest = sales.oldest_due_at()
+    if oldest is None and frees:
+        freed += sales.recall_put_off()  # now few are left to be looked through
     if settings.SHOP and oldest is not None:
         applied = drain(seconds_max=APPLY_S_MAX, going=_going)
         return Swept(freed, sales.oldest_due_at(), applied=applied)
     if oldest is None or (last is not None and last.oldest_due_at != oldest):
         return Swept(freed, oldest)
-    age = clock.now() - oldest
+    # How far apart, whichever way: a clock that was put back must not hold sales for as long.
+    age = abs(clock.now() - oldest)
     applied = drain(seconds_max=APPLY_S_MAX, going=_going) if age > APPLY_AFTER else 0
     # What was applied needs no bell; what could not be (a frozen worker has its lane) does.
     rang = age > RING_AGAIN_AFTER and not applied and ring_doorbell(force=True)

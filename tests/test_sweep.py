@@ -91,6 +91,11 @@ class TestOneRound:
         assert level_of(lahore, tea) == -3
         assert Movement.objects.get().event_id == event_id
 
+    def test_clock_that_was_put_back_a_day_holds_nothing_up(self, till, lahore, tea):
+        sell(till, seconds_ago=-86_400)
+        assert sweep_once().applied == 1
+        assert level_of(lahore, tea) == -1
+
     def test_in_a_shop_it_is_applied_at_once_and_no_bell_rings(self, till, lahore, tea, settings):
         settings.SHOP = True
         assert till.post("/api/orders/sales/", sale(quantity=2)).status_code == 202
@@ -121,10 +126,22 @@ class TestOneRound:
 
     def test_put_off_event_waits_for_its_time(self, till, tea):
         sell(till, seconds_ago=60)
-        SaleEvent.objects.update(next_try_at=clock.now() + timedelta(minutes=1))
+        SaleEvent.objects.update(next_try_at=clock.now() + timedelta(seconds=20))
         assert sweep_once() == Swept(freed=0, oldest_due_at=None)
         SaleEvent.objects.update(next_try_at=clock.now() - timedelta(seconds=1))
         assert sweep_once().applied == 1
+
+    def test_event_that_a_wrong_clock_put_off_until_tomorrow_is_due_now(self, till, lahore, tea):
+        sell(till, seconds_ago=60)
+        SaleEvent.objects.update(attempts=1, next_try_at=clock.now() + timedelta(days=1))
+        assert sweep_once() == Swept(freed=1, oldest_due_at=None)
+        assert sweep_once().applied == 1
+        assert level_of(lahore, tea) == -1
+
+    def test_put_off_as_long_as_the_last_try_stays_put_off(self, till, tea):
+        sell(till, seconds_ago=60)
+        SaleEvent.objects.update(attempts=4, next_try_at=clock.now() + timedelta(seconds=31))
+        assert sweep_once() == Swept(freed=0, oldest_due_at=None)
 
     def test_command_does_one_round_and_says_so(self, till, tea):
         sell(till, seconds_ago=4)

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error, connection
 
+from inventory_project.durability import refuse_at_start
 from orders.sweeping import Swept, Turn, sweep_once
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         if options["once"]:
             self._sweep_one_round(turn)
             return
+        refuse_at_start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
         try:
