@@ -283,7 +283,7 @@ def test_a_shop_that_runs_is_backed_up_and_not_replaced(shop):
 
 def test_a_shop_without_an_open_store_says_so(tmp_path):
     """After it was moved into a chain, say."""
-    place = Place(tmp_path, "shop", 1, {"DATABASE_URL": "sqlite:///shop.sqlite3"})
+    place = Place(tmp_path, "shop", 1, environment={"DATABASE_URL": "sqlite:///shop.sqlite3"})
     access = {"admin_user": "admin", "admin_password": "x", "store_key": None, "sku": None}
     assert "\nStore key      none: no store is open here\n" in welcome(place, access)
 
