@@ -5,7 +5,7 @@ import string
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain, count
 from typing import Any
 
@@ -19,6 +19,8 @@ from stores.models import Store, StoreKey, StoresHead
 
 KEY_PREFIX_CHARACTERS = 10
 KEY_SECRET_BYTES = 32
+# A key that shall work at once works also in a process whose clock is a day slow.
+CLOCK_BEHIND_MAX = timedelta(days=1)
 _PREFIX_ALPHABET = string.ascii_lowercase + string.digits
 
 
@@ -117,7 +119,7 @@ def issue_key(
         secret_sha256=hash_secret(secret),
         name=name,
         store=store,
-        valid_from=valid_from or clock.now(),
+        valid_from=valid_from or clock.now() - CLOCK_BEHIND_MAX,
         expires_at=expires_at,
     )
     return IssuedKey(key=key, credential=f"{prefix}.{secret}")

@@ -4,12 +4,13 @@ import itertools
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone as clock
 
 from stores import registry
 from stores.authentication import find_working_key
 from stores.models import Store, StoreKey
-from tests.make import make_store
+from tests.make import make_device, make_store
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -63,3 +64,12 @@ def test_key_and_store_have_the_same_values_and_types_as_from_the_orm():
 
 def test_nobody_has_no_key():
     assert find_working_key("nobody") is None
+
+
+def test_new_key_opens_also_where_the_clock_is_a_day_slow(lahore):
+    """Found by `script/faults --kinds clocks`: a till was refused until its key had become old."""
+    device = make_device(lahore)
+    with time_machine.travel(clock.now() - timedelta(hours=23), tick=False):
+        assert device.get("/api/stores/current/").status_code == 200
+    with time_machine.travel(clock.now() - timedelta(days=2), tick=False):
+        assert device.get("/api/stores/current/").status_code == 401

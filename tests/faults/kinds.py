@@ -30,6 +30,7 @@ ACCEPT_PLACES = ("before_judging", "before_insert", "before_commit", "after_comm
 APPLY_PLACES = ("after_claim", "after_balance_row", "after_ledger_row", "before_apply_commit",
                 "after_apply_commit_before_ack")  # fmt: skip
 WAIT_S_MAX = 20
+GONE = ("", "Z")  # also when its parent has yet to notice
 BALLAST_BYTES = 1 << 18
 
 
@@ -114,7 +115,7 @@ def kill_web(scene: Scene) -> Generator[None, None, str]:
     pid = _choose_child(scene, "web")
     os.kill(pid, signal.SIGKILL)
     yield
-    return "" if Path(f"/proc/{pid}").exists() else f"web child {pid} is gone"
+    return f"web child {pid} is gone" if _state(pid) in GONE else ""
 
 
 @fault(engines=BOTH)
@@ -132,7 +133,7 @@ def kill_worker_child(scene: Scene) -> Generator[None, None, str]:
     pid = _choose_child(scene, "worker")
     os.kill(pid, signal.SIGKILL)
     yield
-    return "" if Path(f"/proc/{pid}").exists() else f"worker child {pid} is gone"
+    return f"worker child {pid} is gone" if _state(pid) in GONE else ""
 
 
 @fault(engines=BOTH, unnoticed=True)
