@@ -115,15 +115,8 @@ BUGS = (
         (
             (
                 STOCK,
-                "# Sorted by key: with two workers",
-                "EVERY_ROW = NUMBERED.replace(\n"
-                '    "WHERE p.posts", "WHERE p.posts OR p.verdict = \'duplicate\'"\n)\n'
-                "# Sorted by key: with two workers",
-            ),
-            (
-                STOCK,
-                "  FROM ({NUMBERED}) AS n\n WHERE true",
-                "  FROM ({EVERY_ROW}) AS n\n WHERE true",
+                " WHERE p.posts\n GROUP BY p.store_id, p.product_id\n",
+                " WHERE p.posts OR p.verdict = 'duplicate'\n GROUP BY p.store_id, p.product_id\n",
             ),
             # The till's courtesy look is gone as well, else no duplicate would get this far.
             (
@@ -236,8 +229,8 @@ BUGS = (
         (
             (
                 ORDERS,
-                "    sql = statements.TAKE[connection.vendor].format(lanes=lanes)\n",
-                "    sql = statements.TAKE[connection.vendor].format(lanes=lanes)\n"
+                "    sql = statements.TAKE[connection.vendor].format(lanes=lanes, since=since)\n",
+                "    sql = statements.TAKE[connection.vendor].format(lanes=lanes, since=since)\n"
                 '    seen = caches["default"].get("cursor", "2000-01-01")\n'
                 "    sql = sql.replace(\"q.status = 'pending'\",\n"
                 "        f\"q.status = 'pending' AND q.received_at > '{seen}'\")\n",
@@ -261,9 +254,10 @@ BUGS = (
         (
             (
                 ORDERS,
-                "        ledger.post_staged()\n        verdicts = _clear(cursor)\n",
-                f"        verdicts = _clear(cursor)\n        {COMMIT_HERE}\n"
-                "        ledger.post_staged()\n",
+                "        posted = ledger.post_staged().movements\n"
+                "        known = _clear(cursor, others=taken - posted)\n",
+                f"        known = _clear(cursor, others=taken)\n        {COMMIT_HERE}\n"
+                "        posted = ledger.post_staged().movements\n",
             ),
             STAGE_STAYS,
         ),
