@@ -116,17 +116,12 @@ def test_database_that_is_away_is_waited_for():
         ("journal_mode=DELETE; PRAGMA journal_mode=MEMORY", "journal_mode=memory"),
     ],
 )
-def test_file_that_forgets_at_a_power_cut_is_refused(committed, pragma, said):
-    options = connection.settings_dict["OPTIONS"]
-    before = options["init_command"]
-    connections.close_all()
-    options["init_command"] = f"{before} PRAGMA {pragma};"
-    try:
-        with pytest.raises(UnsafeDatabase, match=said):
-            connection.ensure_connection()
-    finally:
-        options["init_command"] = before
-        connections.close_all()
+def test_file_that_forgets_at_a_power_cut_is_refused(committed, tmp_path, pragma, said):
+    other = connection.copy()
+    other.settings_dict["NAME"] = str(tmp_path / "other.sqlite3")  # nobody else has it open
+    other.settings_dict["OPTIONS"]["init_command"] += f" PRAGMA {pragma};"
+    with pytest.raises(UnsafeDatabase, match=said):
+        other.ensure_connection()
 
 
 def test_database_of_the_product_is_safe(committed):

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 import pytest
 import schemathesis
 from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
+from django.utils.module_loading import import_string
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import checks as general
 from schemathesis.specs.openapi import checks as openapi
 
-from inventory_project.wsgi import application
 from orders.models import SaleEvent
 from tests import make
 from tests.bad_input.doors import park_sale
@@ -55,6 +56,24 @@ def refuses_what_violates_the_schema(ctx, response, case):
 
 
 AS_GENERATED = [*EVERY_CASE, refuses_what_violates_the_schema, openapi.ignored_auth]
+
+
+PRODUCT = "inventory_project.wsgi.application"
+_django = get_wsgi_application()
+
+
+def application(environ, start_response):
+    """The product as it is served. Its module asks the database when it is loaded, and the schema
+    is read while tests are collected, when nobody may."""
+    if environ["PATH_INFO"] == "/api/schema/":
+        return _django(environ, start_response)
+    return import_string(PRODUCT)(environ, start_response)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded(django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock():
+        import_string(PRODUCT)
 
 
 schema = schemathesis.openapi.from_wsgi("/api/schema/", application)
