@@ -111,15 +111,15 @@ def _refuse_alone(outcome: Outcome) -> None:
 def _reject(event: Any, error: Invalid) -> Outcome:
     # The id is told back only when it is one: what a caller sent is never echoed.
     try:
-        event_id = str(parse_event_id(event.get("event_id")))
+        event_id = parse_event_id(event.get("event_id"))
     except (AttributeError, InvalidValue):
-        event_id = ""
+        event_id = None
     pointer, code, detail = error.errors[0]
     return Outcome(event_id, "rejected", code, f"{pointer.lstrip('/')} {detail}".strip())
 
 
 def _present(outcome: Outcome) -> dict[str, Any]:
-    presented: dict[str, Any] = {"event_id": outcome.event_id or None, "status": outcome.status}
+    presented: dict[str, Any] = {"event_id": outcome.event_id, "status": outcome.status}
     if outcome.code:
         presented |= {"code": outcome.code, "detail": outcome.detail}
     return presented

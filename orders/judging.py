@@ -41,7 +41,7 @@ class SaleLine(NamedTuple):
 class Outcome(NamedTuple):
     """What the till is told of one event: accepted, duplicate, conflict or rejected."""
 
-    event_id: str
+    event_id: uuid.UUID | None  # None when what was told was no id
     status: str
     code: str = ""
     detail: str = ""
@@ -86,23 +86,26 @@ def judge(parcels: Sequence[Parcel]) -> Judged:
     """Sort out what needs no look at inbox and ledger: unknown stores, and copies among the
     lines."""
     judged = Judged()
+    outcomes, new = judged.outcomes, judged.new
     for parcel in parcels:
-        stores = _find_stores(parcel.principal, {line.store_code for line in parcel.lines})
+        principal = parcel.principal
+        stores = _find_stores(principal, {line.store_code for line in parcel.lines})
         for line in parcel.lines:
-            place, store = len(judged.outcomes), stores.get(line.store_code)
-            judged.outcomes.append(None if store else _reject_store(line))
+            store = stores.get(line.store_code)
             if store is None:
+                outcomes.append(_reject_store(line))
                 continue
             key, digest = (store.store_id, line.event_id), _digest(line)
-            if key in judged.new:
-                judged.copies.append((place, line, key, digest))
+            if key in new:
+                judged.copies.append((len(outcomes), line, key, digest))
             else:
-                judged.new[key] = New(place, line, store, digest, parcel.principal)
+                new[key] = New(len(outcomes), line, store, digest, principal)
+            outcomes.append(None)
     return judged
 
 
 def _reject_store(line: SaleLine) -> Outcome:
-    return Outcome(str(line.event_id), "rejected", "unknown_store", "There is no such store.")
+    return Outcome(line.event_id, "rejected", "unknown_store", "There is no such store.")
 
 
 def tell_outcomes(judged: Judged) -> list[Outcome]:
@@ -143,11 +146,11 @@ def _digest(line: SaleLine) -> bytes:
 
 def _compare(line: SaleLine, digest: bytes, known: bytes | None) -> Outcome:
     if known is None:
-        return Outcome(str(line.event_id), "accepted")
+        return Outcome(line.event_id, "accepted")
     if known == digest:
-        return Outcome(str(line.event_id), "duplicate")
+        return Outcome(line.event_id, "duplicate")
     return Outcome(
-        str(line.event_id),
+        line.event_id,
         "conflict",
         "event_conflict",
         "This event_id is known with other content; the first one stays.",

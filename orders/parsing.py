@@ -52,6 +52,7 @@ _READERS: Readers = {
     "device_seq": _read_device_seq,
     "store": _read_store,
 }
+_SALE = Kind.SALE.value  # an enumeration's value is looked up by a function, each time
 _REQUIRED = frozenset(("event_id", "quantity", "occurred_at"))
 
 
@@ -98,17 +99,17 @@ def make_line(event: PlainEvent, *, is_device: bool) -> SaleLine:
         raise InvalidValue("", "")
     if event.store is UNSET and not is_device:
         raise InvalidValue("", "")
-    return SaleLine(
-        event_id=event.event_id,
-        kind=event.kind or Kind.SALE.value,
-        quantity=parse_quantity(event.quantity),
-        occurred_at=parse_instant(event.occurred_at),
-        sku="" if event.sku is UNSET else clean_sku(event.sku),
-        barcode="" if event.barcode is UNSET else _read_barcode(event.barcode),
-        amount=None if event.amount is UNSET else parse_money(event.amount),
-        receipt="" if event.receipt is UNSET else _read_receipt(event.receipt),
-        device_seq=None if event.device_seq is UNSET else _read_device_seq(event.device_seq),
-        store_code=None if event.store is UNSET else _read_store(event.store),
+    return SaleLine(  # in the order of its fields: by name it takes twice as long
+        event.event_id,
+        event.kind or _SALE,
+        parse_quantity(event.quantity),
+        parse_instant(event.occurred_at),
+        "" if event.sku is UNSET else clean_sku(event.sku),
+        "" if event.barcode is UNSET else _read_barcode(event.barcode),
+        None if event.amount is UNSET else parse_money(event.amount),
+        "" if event.receipt is UNSET else _read_receipt(event.receipt),
+        None if event.device_seq is UNSET else _read_device_seq(event.device_seq),
+        None if event.store is UNSET else _read_store(event.store),
     )
 
 
@@ -141,4 +142,4 @@ def parse_event(data: Any, *, is_device: bool) -> SaleLine:
     values["store_code"] = values.pop("store", None)
     if not is_device and values["store_code"] is None:
         raise Invalid([("/store", "required", "head-office keys say which store")])
-    return SaleLine(**{"kind": Kind.SALE.value, **values})
+    return SaleLine(**{"kind": _SALE, **values})

@@ -44,6 +44,9 @@ CLOCK_AHEAD_MAX = timedelta(days=1)
 LANE_EVENTS_MIN = 20
 ADOPT_ROWS_PER_STATEMENT = 500
 PLANNED_ROWS_MAX = 64
+# How an event comes in: state and reason.
+_WAITING = (Status.PENDING.value, "")
+_AHEAD = (Status.PARKED.value, ParkReason.CLOCK_AHEAD.value)
 
 # The database's mood, or a missing grant or column: no event is to blame, nothing is parked.
 NO_EVENTS_FAULT = (OperationalError, ProgrammingError, InternalError, InterfaceError)
@@ -144,15 +147,13 @@ def _inbox_rows(events: Sequence[New]) -> list[tuple[Any, ...]]:
     ahead_from = now + CLOCK_AHEAD_MAX
     rows = []
     for place, line, store, digest, principal in sorted(events, key=_by_key):
-        ahead = line.occurred_at > ahead_from
+        event_id, kind, quantity, occurred_at, sku, barcode, amount, receipt, device_seq, _ = line
+        state, reason = _AHEAD if occurred_at > ahead_from else _WAITING
         zone = zoneinfo.ZoneInfo(store.timezone)
         rows.append((
-            store.store_id, line.event_id, line.kind, line.sku, line.barcode, line.quantity,
-            line.amount, line.receipt, line.device_seq, line.occurred_at,
-            now + timedelta(microseconds=place), line.occurred_at.astimezone(zone).date(), digest,
-            principal.device_id, principal.actor_id,
-            Status.PARKED.value if ahead else Status.PENDING.value,
-            ParkReason.CLOCK_AHEAD.value if ahead else "",
+            store.store_id, event_id, kind, sku, barcode, quantity, amount, receipt, device_seq,
+            occurred_at, now + timedelta(microseconds=place), occurred_at.astimezone(zone).date(),
+            digest, principal.device_id, principal.actor_id, state, reason,
         ))  # fmt: skip
     return rows
 

@@ -39,6 +39,7 @@ from stores.models import NegativeStock, Store
 
 STAGE_ROWS_PER_STATEMENT = 500
 ADOPT_ROWS_PER_STATEMENT = 1_000  # SQLite binds at most 32,766 values
+_EMPTY_DIGEST = hashlib.blake2b(digest_size=16)  # copied: twice as quick as made anew
 
 
 class EventConflict(Conflict):
@@ -293,10 +294,12 @@ def _insert(sql: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]) -
         cursor.execute(sql.format(rows=table), params)
 
 
-def digest_event(*parts: object) -> bytes:
+def digest_event(*parts: str | int | None) -> bytes:
     """16 bytes that tell an event's content from any other: BLAKE2b of its normalised parts."""
-    text = "\x1f".join(["" if part is None else str(part) for part in parts])
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+    text = "\x1f".join(["" if part is None else f"{part}" for part in parts])
+    digest = _EMPTY_DIGEST.copy()
+    digest.update(text.encode())
+    return digest.digest()
 
 
 def refuses_below_zero(*, store: Store, product: Product, is_sale: bool) -> bool:

@@ -51,11 +51,11 @@ class Principal:
             return []
         return list(self.user.store_memberships.values_list("store_id", flat=True))
 
-    @property
+    @cached_property
     def actor_id(self) -> int | None:
         return self.user.pk if self.user else None
 
-    @property
+    @cached_property
     def device_id(self) -> int | None:
         return self.key.pk if self.key else None
 
