@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +42,7 @@ SELECT {", ".join(f"key.{name}" for name in _KEY_FIELDS)},
 """
 _PREFIX_PLACE = _KEY_FIELDS.index("prefix")
 _KNOWN_PRINCIPALS_MAX = 10_000
+_KNOWN_STORES_MAX = 3_000
 
 Row = tuple[Any, ...]
 
@@ -50,7 +51,7 @@ def find_working_key(prefix: str) -> StoreKey | None:
     """The key of this prefix that opens doors now, with its store: not revoked, in its time, of a
     store that is not retired."""
     row = _find_rows({prefix}).get(prefix)
-    return None if row is None else _make_key(row)
+    return None if row is None else _make_key(row, _make_store)
 
 
 def find_principals(headers: Sequence[str]) -> list[Principal | None]:
@@ -79,17 +80,24 @@ def _find_rows(prefixes: Collection[str]) -> dict[str, Row]:
     return {row[_PREFIX_PLACE]: row for row in rows}
 
 
-def _make_key(row: Row) -> StoreKey:
+def _make_store(row: Row) -> Store:
+    return Store.from_db(connection.alias, _STORE_FIELDS, row)
+
+
+def _make_key(row: Row, make_store: Callable[[Row], Store]) -> StoreKey:
     of_key, of_store = row[: len(_KEY_FIELDS)], row[len(_KEY_FIELDS) :]
     key = StoreKey.from_db(connection.alias, _KEY_FIELDS, of_key)
-    key.store = Store.from_db(connection.alias, _STORE_FIELDS, of_store) if key.store_id else None
+    key.store = make_store(of_store) if key.store_id else None
     return key
+
+
+_find_made_store = lru_cache(_KNOWN_STORES_MAX)(_make_store)  # one for all tills of a store
 
 
 @lru_cache(_KNOWN_PRINCIPALS_MAX)
 def _make_principal(row: Row) -> Principal:
     """Remembered by all that the row says: the row itself is read on every request."""
-    key = _make_key(row)
+    key = _make_key(row, _find_made_store)
     return Principal(store=key.store, key=key)
 
 
