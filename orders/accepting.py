@@ -38,6 +38,7 @@ from stores.authentication import SCHEME, KeyRefused, find_principals
 from stores.principals import Principal
 
 PATH = "/api/orders/sales/"
+ACCEPTED = 202
 _SCHEME_IN_HEADER = f"{SCHEME} "
 
 
@@ -84,21 +85,25 @@ def tell_plainly(events: PlainEvent | list[PlainEvent], *, principal: Principal)
 
 
 def tell_back(told: Told, accepted: Iterable[Outcome]) -> tuple[int, dict[str, Any]]:
-    """Status and document for what became of the lines of a body, and the bell for the workers.
+    """Status and document for what became of the lines of a body.
 
-    202 when something was accepted: it is on disk. 200 when all was known before. Raises Invalid
-    and EventConflict for an event that came alone.
+    202 when something was accepted: it is on disk, and the caller has to `announce` it. 200 when
+    all was known before. Raises Invalid and EventConflict for an event that came alone.
     """
     following = iter(accepted)
     outcomes = [outcome or next(following) for outcome in told.outcomes]
     if not told.is_batch:
         _refuse_alone(outcomes[0])
     is_news = any(outcome.status == "accepted" for outcome in outcomes)
-    if is_news:
+    presented = [_present(outcome) for outcome in outcomes]
+    return ACCEPTED if is_news else 200, {"results": presented} if told.is_batch else presented[0]
+
+
+def announce(statuses: Iterable[int]) -> None:
+    """Ring for the workers when one of these answers says that something is new; once for all."""
+    if ACCEPTED in statuses:
         reach("after_answer_before_doorbell")
         ring_doorbell()
-    presented = [_present(outcome) for outcome in outcomes]
-    return 202 if is_news else 200, {"results": presented} if told.is_batch else presented[0]
 
 
 def _refuse_alone(outcome: Outcome) -> None:
@@ -273,6 +278,7 @@ def _accept(visits: list[_Visit]) -> None:
         return
     for visit, outcomes in zip(visits, accepted, strict=True):
         _each([visit], partial(_tell_back, outcomes=outcomes))
+    announce(visit.answer.status for visit in visits if visit.answer)
 
 
 def _accept_apart(visits: list[_Visit], error: Exception) -> None:

@@ -21,7 +21,7 @@ from inventory_project.fields import parse_event_id
 from inventory_project.limits import charge_batch
 from inventory_project.paging import KeysetPagination
 from orders import sales
-from orders.accepting import read_told, tell_back
+from orders.accepting import announce, read_told, tell_back
 from orders.models import SaleEvent
 from orders.serializers import (
     SALE_STATUSES,
@@ -91,6 +91,7 @@ class SaleListView(generics.GenericAPIView[Any]):
         charge_batch(request, sent, "events")
         told = read_told(sent, principal=principal)
         code, answer = tell_back(told, sales.accept(principal=principal, lines=told.lines))
+        announce([code])
         return Response(answer, status=code)
 
 
