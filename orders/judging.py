@@ -13,7 +13,7 @@ from django.db import connection
 
 from inventory_project.rows import be_among, run_planned
 from orders import statements
-from stock import ledger
+from stock.digest import digest_event
 from stores.models import Store
 from stores.principals import Principal
 
@@ -138,7 +138,7 @@ def _find_stores(principal: Principal, codes: set[str | None]) -> dict[str | Non
 
 
 def _digest(line: SaleLine) -> bytes:
-    return ledger.digest_event(
+    return digest_event(
         line.kind, line.sku, line.barcode, line.quantity, line.occurred_at.isoformat(),
         line.amount, line.receipt,
     )  # fmt: skip

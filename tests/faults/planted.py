@@ -190,8 +190,8 @@ BUGS = (
         (
             (
                 ORDERS,
-                "line.sku, line.barcode, line.quantity,\n",
-                "line.sku, line.barcode, int(line.quantity / 1000 * 1000),\n",
+                "event_id, kind, sku, barcode, quantity, amount,",
+                "event_id, kind, sku, barcode, int(quantity / 1000 * 1000), amount,",
             ),
         ),
     ),
