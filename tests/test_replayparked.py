@@ -16,8 +16,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def bell():
-    """The real bell, with its queue empty before and after."""
+def bell(monkeypatch):
+    """The real bell, with its queue empty before and after, and nobody who rings a little later."""
+    monkeypatch.setattr(tasks, "PAUSE_S", 0)
+    monkeypatch.setattr(tasks, "_pause", tasks._Pause())
     caches["doorbell"].clear()
     take_rings()
     yield
