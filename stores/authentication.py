@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, models
 from django.utils import timezone as clock
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
@@ -81,12 +81,12 @@ def _find_rows(prefixes: Collection[str]) -> dict[str, Row]:
 
 
 def _make_store(row: Row) -> Store:
-    return Store.from_db(connection.alias, _STORE_FIELDS, row)
+    return Store.from_db(DEFAULT_DB_ALIAS, _STORE_FIELDS, row)
 
 
 def _make_key(row: Row, make_store: Callable[[Row], Store]) -> StoreKey:
     of_key, of_store = row[: len(_KEY_FIELDS)], row[len(_KEY_FIELDS) :]
-    key = StoreKey.from_db(connection.alias, _KEY_FIELDS, of_key)
+    key = StoreKey.from_db(DEFAULT_DB_ALIAS, _KEY_FIELDS, of_key)
     key.store = make_store(of_store) if key.store_id else None
     return key
 
