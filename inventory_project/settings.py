@@ -195,7 +195,7 @@ CACHES: dict[str, dict[str, Any]] = {
 if REDIS_URL:
     for _alias in CACHES:
         CACHES[_alias] = {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "BACKEND": "inventory_project.redis_cache.LastingRedisCache",
             "LOCATION": REDIS_URL,
             "KEY_PREFIX": _alias,
             "OPTIONS": {

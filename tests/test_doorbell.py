@@ -37,7 +37,7 @@ def quiet(monkeypatch):
 @pytest.fixture
 def dead_redis():
     """The mark lies in a Redis that is not there."""
-    backend = "django.core.cache.backends.redis.RedisCache"
+    backend = "inventory_project.redis_cache.LastingRedisCache"
     away = {"BACKEND": backend, "LOCATION": "redis://127.0.0.1:9/0"}
     with override_settings(CACHES=settings.CACHES | {"doorbell": away}):
         yield

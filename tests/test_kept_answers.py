@@ -305,7 +305,7 @@ def valkey(tmp_path_factory):
 def use_redis(settings):
     def use(url):
         settings.REDIS_URL = url
-        default = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url}
+        default = {"BACKEND": "inventory_project.redis_cache.LastingRedisCache", "LOCATION": url}
         options = {"socket_timeout": 1, "socket_connect_timeout": 1}
         settings.CACHES = settings.CACHES | {"default": default | {"OPTIONS": options}}
 

@@ -104,7 +104,7 @@ def test_who_logs_in_gets_in(five):
 def test_without_its_redis_nobody_logs_in_and_nothing_breaks(five):
     make_superuser("head")
     away = {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "inventory_project.redis_cache.LastingRedisCache",
         "LOCATION": f"redis://127.0.0.1:{free_port()}/0",
     }
     with override_settings(CACHES=project.CACHES | {"log_in": away}):
