@@ -27,7 +27,7 @@ from django.utils import timezone as clock
 
 from inventory_project.errors import Conflict, NotFound
 from inventory_project.failpoints import reach
-from inventory_project.rows import adapt_value, make_table, read_uuid, run_planned
+from inventory_project.rows import adapt_value, be_among, make_table, read_uuid, run_planned
 from orders import statements
 from orders.judging import Judged, Key, New, Outcome, Parcel, SaleLine, judge, tell_outcomes
 from orders.models import ParkReason, SaleEvent, Status
@@ -84,18 +84,14 @@ def accept_all(parcels: Sequence[Parcel]) -> list[list[Outcome]]:
 def _insert_new(judged: Judged) -> dict[Key, bytes]:
     """Insert what is new; returns the digests of what was known already.
 
-    The ledger is looked at after the insert: an event that was being applied while its copy
+    The ledger is looked at again after the insert: an event that was being applied while its copy
     came has left the inbox by then, and the copy got in.
     """
     rows = _inbox_rows(list(judged.new.values()))
     keys: list[Key] = [(row[0], row[1]) for row in rows]
-    table, params = make_table(connection, "r", statements.INBOX_TYPES, rows)
-    insert = statements.INSERT.format(columns=statements.INBOX_COLUMNS, rows=table)
-    insert, params = _open_lanes_too({store_id for store_id, _ in keys}, insert, params)
-    inserted = {
-        (store_id, read_uuid(event_id)) for store_id, event_id in _run(insert, params, len(rows))
-    }
-    known = _look_up("stock_movement", keys)
+    inserted, moved = _insert(rows)
+    doubtful = [key for key in keys if key not in inserted or key[0] in moved]
+    known = _look_up("stock_movement", doubtful)
     _take_back(inserted & known.keys())
     left = [key for key in keys if key not in inserted and key not in known]
     known |= _look_up("orders_saleevent", left)
@@ -103,14 +99,37 @@ def _insert_new(judged: Judged) -> dict[Key, bytes]:
     return known | _look_up("stock_movement", [key for key in left if key not in known])
 
 
-def _open_lanes_too(store_ids: set[int], insert: str, params: list[Any]) -> tuple[str, list[Any]]:
-    """Each store's head row comes with its first event: in the same statement, where the database
-    can write to two tables in one."""
-    if connection.vendor != "postgresql":
+def _insert(rows: list[tuple[Any, ...]]) -> tuple[set[Key], set[int]]:
+    """Insert the rows; returns which got in, and the stores of which the ledger may know more by
+    now than the insert saw."""
+    store_ids = {row[0] for row in rows}
+    table, params = make_table(connection, "r", statements.INBOX_TYPES, rows)
+    insert = statements.INSERT.format(columns=statements.INBOX_COLUMNS, rows=table)
+    if connection.vendor != "postgresql":  # it has one writer, and that is us
         ledger.open_lanes(store_ids)
-        return insert, params
+        returned, moved = _run(insert, params, len(rows)), set[int]()
+    elif len(rows) <= PLANNED_ROWS_MAX:  # to look for each costs less than to look at heads twice
+        lanes, ids = ledger.write_open_lanes(store_ids)
+        insert = statements.INSERT_FEW.format(lanes=lanes, insert=insert)
+        returned, moved = run_planned(connection, insert, [*ids, *params]), store_ids
+    else:
+        returned, moved = _insert_many(insert, params, store_ids)
+    return {(store_id, read_uuid(event_id)) for store_id, event_id, *_ in returned}, moved
+
+
+def _insert_many(insert: str, params: list[Any], store_ids: set[int]) -> tuple[list[Any], set[int]]:
+    """What was inserted, and the stores whose numbers moved on since the insert's snapshot."""
     lanes, ids = ledger.write_open_lanes(store_ids)
-    return f"WITH opened AS ({lanes}) {insert}", [*ids, *params]
+    among, asked = be_among(connection, list(store_ids))
+    with connection.cursor() as cursor:
+        many = statements.INSERT_MANY.format(lanes=lanes, insert=insert, among=among)
+        cursor.execute(many, [*ids, *params, *asked])
+        returned = cursor.fetchall()
+    heads = run_planned(connection, statements.HEADS.format(among=among), asked)
+    seen = {store_id: last_seq for store_id, _, last_seq in returned if last_seq is not None}
+    # A store whose head came just now had none to be seen, and begins at 0.
+    moved = {store_id for store_id, last_seq in heads if last_seq != seen.get(store_id, 0)}
+    return [row for row in returned if row[1] is not None], moved
 
 
 def _run(sql: str, params: list[Any], rows_count: int) -> list[Any]:

@@ -78,10 +78,10 @@ def test_batches_in_opposite_order_wait_for_each_other(lahore):
     assert SaleEvent.objects.count() == 3000
 
 
-def test_copy_that_comes_while_the_first_is_applied_counts_once(lahore, tea):
-    """The row is deleted but not committed when the copy arrives; the ledger's key has it."""
-    sold, tills, told = line(units=3), [], []
-    accept(lahore, sold)
+def tell_while_applied(store, sold, lines):
+    """What a till is told of `lines` when they come while `sold` is applied, not yet committed."""
+    tills, told = [], []
+    accept(store, sold)
 
     def arrive():
         waits = threading.Event()
@@ -97,7 +97,7 @@ def test_copy_that_comes_while_the_first_is_applied_counts_once(lahore, tea):
 
         connection.ensure_connection()
         with connection.execute_wrapper(announce):
-            told.extend(accept(lahore, sold, line(event_id=sold.event_id), line(units=1)))
+            told.extend(accept(store, *lines))
         connection.close()
 
     failpoints.armed["before_apply_commit"] = arrive
@@ -106,9 +106,46 @@ def test_copy_that_comes_while_the_first_is_applied_counts_once(lahore, tea):
     finally:
         del failpoints.armed["before_apply_commit"]
     tills[0].join(10)
-    assert told == ["duplicate", "conflict", "accepted"]
-    assert SaleEvent.objects.count() == 1
+    return told
+
+
+FEW, MANY = 1, sales.PLANNED_ROWS_MAX
+
+
+@pytest.mark.parametrize("others", [FEW, MANY])
+def test_race_without_the_second_look_the_copy_is_taken_for_new(monkeypatch, lahore, tea, others):
+    insert = sales._insert
+    monkeypatch.setattr(sales, "_insert", lambda rows: (insert(rows)[0], set()))
+    sold = line(units=3)
+    lines = [sold] + [line() for _ in range(others)]
+    assert tell_while_applied(lahore, sold, lines) == ["accepted"] * (1 + others)
+    assert SaleEvent.objects.count() == 1 + others
     apply_all()
-    assert history(lahore) == [(1, "sale", "TEA", -3, -3), (2, "sale", "TEA", -1, -4)]
+    assert levels(lahore) == {"TEA": -(3 + others)}  # the ledger's key holds all the same
+
+
+@pytest.mark.parametrize("others", [FEW, MANY])
+@pytest.mark.parametrize("before", [0, 2])
+def test_copy_that_comes_while_the_first_is_applied_counts_once(lahore, tea, before, others):
+    """The row is deleted but not committed when the copy arrives; the ledger's key has it."""
+    accept(lahore, *[line(units=5) for _ in range(before)])
+    apply_all()
+    sold = line(units=3)
+    lines = [sold, line(event_id=sold.event_id)] + [line() for _ in range(others)]
+    told = tell_while_applied(lahore, sold, lines)
+    assert told == ["duplicate", "conflict"] + ["accepted"] * others
+    assert SaleEvent.objects.count() == others
+    assert apply_all() == others
+    assert levels(lahore) == {"TEA": -(5 * before + 3 + others)}
+    assert len(history(lahore)) == before + 1 + others
     assert waiting(lahore) == {}
     assert incoherences() == []
+
+
+def test_many_that_the_ledger_knows_are_known(lahore, tea):
+    lines = [line() for _ in range(MANY + 1)]
+    accept(lahore, *lines)
+    apply_all()
+    told = accept(lahore, *lines, line(event_id=lines[0].event_id, units=2), line())
+    assert told == ["duplicate"] * len(lines) + ["conflict", "accepted"]
+    assert SaleEvent.objects.count() == 1
