@@ -8,14 +8,13 @@ from django.test.utils import CaptureQueriesContext
 from stock import models
 from stock.admin import MovementAdmin
 from stock.models import SEGMENT_MOVEMENTS, Movement
-from tests import make, office
-from tests.journal import by_hand, hand_line
+from tests import office
+from tests.rice import RARE, make_history
 
 pytestmark = pytest.mark.django_db
 
 PATH = "/api/stock/movements/"
 MOVEMENTS = "/admin/stock/movementtwin/"
-RARE = [1, 2, 255, 256, 257, 512, 700, 1023, 1024, 1400]
 
 
 @pytest.fixture
@@ -26,17 +25,7 @@ def few_at_first(monkeypatch):
 
 @pytest.fixture
 def rice(lahore, karachi, tea):
-    """1,400 movements in Lahore, ten of them rice; the same numbers are tea in Karachi."""
-    rice = make.make_product("RICE")
-    make.make_product("SALT")
-    for first in (1, 701):
-        lines = [
-            hand_line("waste" if seq == 512 else "receipt", "RICE" if seq in RARE else "TEA", 1)
-            for seq in range(first, first + 700)
-        ]
-        by_hand(lahore, *lines)
-        by_hand(karachi, *(hand_line("receipt", "TEA", 1) for _ in range(700)))
-    return rice
+    return make_history(lahore, karachi)
 
 
 def pages(till, **query):
@@ -98,14 +87,6 @@ def test_newest_and_oldest_rows_behind_a_seq(lahore, rice):
     assert find(rows=3, after=1400) == find(rows=3, after=10**15) == []
 
 
-def test_each_look_is_answered_by_the_index_of_segments(lahore, rice):
-    with CaptureQueriesContext(connection) as queries:
-        list(Movement.objects.of_product(store_id=lahore.pk, product_id=rice.pk, rows=3))
-    looks = [q["sql"] for q in queries if f"/ {SEGMENT_MOVEMENTS})" in q["sql"]]
-    assert len(looks) == 1
-    assert "movement_by_segment" in explain(looks[0])
-
-
 def test_both_doors_look_there(till, lahore, rice):
     head = office.head_of_chain()
     query = {"store__id__exact": lahore.pk, "product__id__exact": rice.pk}
@@ -116,16 +97,6 @@ def test_both_doors_look_there(till, lahore, rice):
         assert len(read) == 2
         assert f"/ {SEGMENT_MOVEMENTS})" in read[0]
         assert '"seq" IN (' in read[1]
-
-
-def explain(sql):
-    words = {"postgresql": "EXPLAIN", "sqlite": "EXPLAIN QUERY PLAN"}[connection.vendor]
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            # Of so few rows it would rather read all.
-            cursor.execute("SET LOCAL enable_seqscan = off")
-        cursor.execute(f"{words} {sql}".replace("%", "%%"))
-        return str(cursor.fetchall())
 
 
 @pytest.mark.usefixtures("few_at_first")
