@@ -1,6 +1,7 @@
 """Two tills tell the same at the same moment: the inbox's key decides."""
 
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -78,6 +79,20 @@ def test_batches_in_opposite_order_wait_for_each_other(lahore):
     assert SaleEvent.objects.count() == 3000
 
 
+def wait_until_somebody_waits_for_us():
+    """The statement of another has its snapshot by then; before, it might see our commit."""
+    for _ in range(500):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks"
+                " WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
+            )
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits")
+
+
 def tell_while_applied(store, sold, lines):
     """What a till is told of `lines` when they come while `sold` is applied, not yet committed."""
     tills, told = [], []
@@ -88,6 +103,7 @@ def tell_while_applied(store, sold, lines):
         tills.append(threading.Thread(target=send, args=(waits,)))
         tills[0].start()
         assert waits.wait(5)
+        wait_until_somebody_waits_for_us()
 
     def send(waits):
         def announce(execute, sql, *rest):
