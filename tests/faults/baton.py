@@ -161,7 +161,7 @@ class Baton:
             if not self._over:
                 actor.work()
         except Over:
-            pass
+            return  # this is how an actor is told that the run is over
         except BaseException as error:
             self.error = self.error or error
             self._over = True

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -195,11 +196,9 @@ class Runner:
     def _wait_for_rest(self, result: Result) -> None:
         deadline = time.monotonic() + REST_S_MAX
         while time.monotonic() < deadline:
-            try:
+            with suppress(psycopg.OperationalError):  # still coming back; the deadline decides
                 if self.database.count_waiting() == 0:
                     return
-            except psycopg.OperationalError:
-                pass
             time.sleep(0.1)
         result.findings.setdefault("other", []).append(
             f"{self.database.count_waiting()} events wait {REST_S_MAX} s after the last answer"
