@@ -39,23 +39,8 @@ SELECT {columns}, 0, '', '' FROM {rows}
 RETURNING store_id, event_id
 """
 
-# The head row of each store comes with its first event. MANY also tells each store's `last_seq`:
-# numbers and movements commit together, so what the snapshot of the insert did not see of a store
-# has a number behind the one that the same snapshot saw.
-INSERT_FEW = "WITH opened AS ({lanes}) {insert}"
-INSERT_MANY = """
-WITH opened AS ({lanes}),
-     added AS ({insert})
-SELECT added.store_id, added.event_id, CAST(NULL AS bigint) FROM added
- UNION ALL
-SELECT head.store_id, NULL, head.last_seq FROM stock_ledgerhead AS head WHERE head.store_id {among}
-"""
-HEADS = "SELECT store_id, last_seq FROM stock_ledgerhead WHERE store_id {among}"
-
-TAKE_BACK = """
-DELETE FROM orders_saleevent
- WHERE (store_id, event_id) IN (SELECT key.store_id, key.event_id FROM {keys})
-"""
+# The head row of each store comes with its first event.
+INSERT_WITH_LANES = "WITH opened AS ({lanes}) {insert}"
 
 # A subquery for each key, here and below, where a join would read simpler: the inbox is empty
 # whenever statistics are taken, so PostgreSQL believes that it is small and would walk through

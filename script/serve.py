@@ -41,7 +41,7 @@ PORT_DEFAULT = 8000
 WEB_PROCESSES = {"sqlite": "1", "postgresql": "2"}
 # A process; each serves one request at a time and may hold a connection to the database. Sales that
 # wait in them share a commit: 16 instead of 4 halve the processor's time of a small sale.
-WEB_THREADS = 16
+WEB_THREADS = 32
 WORKER_PROCESSES = {"sqlite": "1", "postgresql": "2"}  # SQLite has one writer at a time
 DATABASE_FILES = {"sqlite": "kiryana.sqlite3", "shop": "shop.sqlite3"}
 SHOP_SKU = "TEA-001"  # of the printed lines, in a shop that has no product yet
@@ -288,7 +288,7 @@ def commands_of(place: Place) -> dict[str, list[str]]:
 def size_of_web(place: Place) -> list[str]:
     """How many web processes and threads there are; an event loop gathers best alone."""
     if place.interface == "asgi":
-        return ["--workers", "1"]
+        return ["--workers", "2"]
     processes = WEB_PROCESSES.get(place.kind, "1")
     return ["--workers", processes, "--blocking-threads", str(WEB_THREADS)]
 

@@ -9,17 +9,16 @@ from tests.journal import accept, history, incoherences, levels, line, waiting
 from tests.make import apply_all, receive
 
 
-@pytest.mark.parametrize("place", ["before_insert", "before_commit"])
-def test_death_before_the_commit_stores_nothing(committed, monkeypatch, lahore, place):
+def test_death_before_the_insert_stores_nothing(committed, monkeypatch, lahore):
     def die():
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(failpoints.armed, place, die)
+    monkeypatch.setitem(failpoints.armed, "before_insert", die)
     sold = line()
     with pytest.raises(KeyboardInterrupt):
         accept(lahore, sold)
     assert waiting(lahore) == {}
-    monkeypatch.delitem(failpoints.armed, place)
+    monkeypatch.delitem(failpoints.armed, "before_insert")
     assert accept(lahore, sold) == ["accepted"]
 
 

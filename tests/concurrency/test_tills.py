@@ -104,6 +104,7 @@ def tell_while_applied(store, sold, lines):
         tills[0].start()
         assert waits.wait(5)
         wait_until_somebody_waits_for_us()
+        time.sleep(2 * sales.INSERT_S_MAX)  # long enough to be seen to have waited
 
     def send(waits):
         def announce(execute, sql, *rest):
@@ -130,8 +131,7 @@ FEW, MANY = 1, sales.PLANNED_ROWS_MAX
 
 @pytest.mark.parametrize("others", [FEW, MANY])
 def test_race_without_the_second_look_the_copy_is_taken_for_new(monkeypatch, lahore, tea, others):
-    insert = sales._insert
-    monkeypatch.setattr(sales, "_insert", lambda rows: (insert(rows)[0], set()))
+    monkeypatch.setattr(sales, "INSERT_S_MAX", 60)
     sold = line(units=3)
     lines = [sold] + [line() for _ in range(others)]
     assert tell_while_applied(lahore, sold, lines) == ["accepted"] * (1 + others)
@@ -150,8 +150,7 @@ def test_copy_that_comes_while_the_first_is_applied_counts_once(lahore, tea, bef
     lines = [sold, line(event_id=sold.event_id)] + [line() for _ in range(others)]
     told = tell_while_applied(lahore, sold, lines)
     assert told == ["duplicate", "conflict"] + ["accepted"] * others
-    assert SaleEvent.objects.count() == others
-    assert apply_all() == others
+    assert apply_all() == others + 1  # the copy got in, and is taken out without counting
     assert levels(lahore) == {"TEA": -(5 * before + 3 + others)}
     assert len(history(lahore)) == before + 1 + others
     assert waiting(lahore) == {}

@@ -26,7 +26,7 @@ BEGINNING = dt.datetime(2026, 3, 2, 7, tzinfo=dt.UTC)
 STEP_S = 0.002
 STEPS_MAX = 60_000
 PLACES = (
-    "before_judging", "before_insert", "before_commit", "after_commit_before_answer", "after_claim",
+    "before_judging", "before_insert", "after_commit_before_answer", "after_claim",
     "after_balance_row", "after_ledger_row", "before_apply_commit",
     "after_apply_commit_before_ack",
 )  # fmt: skip

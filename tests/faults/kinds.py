@@ -25,7 +25,7 @@ import redis
 from script import serve
 from tests.faults.lab import CLOCK_FOLDER, Lab, serve_opener
 
-ACCEPT_PLACES = ("before_judging", "before_insert", "before_commit", "after_commit_before_answer",
+ACCEPT_PLACES = ("before_judging", "before_insert", "after_commit_before_answer",
                  "after_answer_before_doorbell")  # fmt: skip
 APPLY_PLACES = ("after_claim", "after_balance_row", "after_ledger_row", "before_apply_commit",
                 "after_apply_commit_before_ack")  # fmt: skip

@@ -43,17 +43,14 @@ BUGS = (
         (
             (
                 ORDERS,
-                "    if judged.new:\n        with transaction.atomic(durable=True):\n",
-                "    if judged.new:\n"
-                "        threading.Timer(0.5, _commit_later, (judged,)).start()\n"
-                "    if False:\n        with transaction.atomic(durable=True):\n",
+                "        judged.known = _insert_new(judged)\n",
+                "        threading.Timer(0.5, _commit_later, (judged,)).start()\n",
             ),
             (
                 ORDERS,
                 None,
                 "\n\nimport threading\n\n\ndef _commit_later(judged):\n"
-                "    with transaction.atomic(durable=True):\n"
-                "        _insert_new(judged)\n"
+                "    _insert_new(judged)\n"
                 "    connection.close()\n",
             ),
         ),
@@ -124,7 +121,6 @@ BUGS = (
                 "known.store_id = r.store_id AND known.event_id = r.event_id) IS NULL",
                 "known.store_id = r.store_id AND known.event_id = r.event_id) IS NULL OR true",
             ),
-            (ORDERS, "    _take_back(inserted & known.keys())\n", ""),
         ),
     ),
     Bug(

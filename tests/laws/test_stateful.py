@@ -37,7 +37,7 @@ PRODUCTS = ("tea", "rice", "late", "later")
 KNOWN_AT_FIRST = ("tea", "rice")
 PACK_UNITS = 6
 
-ACCEPT_PLACES = ("before_insert", "before_commit", "after_commit_before_answer")
+ACCEPT_PLACES = ("before_insert", "after_commit_before_answer")
 POST_PLACES = ("after_balance_row", "after_ledger_row")
 APPLY_PLACES = (
     "after_claim", *POST_PLACES, "before_apply_commit", "after_apply_commit_before_ack",
