@@ -39,8 +39,8 @@ from script.server_process import (
 PORT_DEFAULT = 8000
 # A process reads one request's events at a time; on SQLite a second one only waits to write.
 WEB_PROCESSES = {"sqlite": "1", "postgresql": "2"}
-# A process; each serves one request at a time and may hold a connection to the database. Sales that
-# wait in them share a commit: 16 instead of 4 halve the processor's time of a small sale.
+# A process; each serves one request at a time, and holds a connection to the database once it served
+# anything but a sale. Sales that wait in them share a commit: with 32 as many tills wait at once.
 WEB_THREADS = 32
 WORKER_PROCESSES = {"sqlite": "1", "postgresql": "2"}  # SQLite has one writer at a time
 DATABASE_FILES = {"sqlite": "kiryana.sqlite3", "shop": "shop.sqlite3"}
@@ -286,11 +286,11 @@ def commands_of(place: Place) -> dict[str, list[str]]:
 
 
 def size_of_web(place: Place) -> list[str]:
-    """How many web processes and threads there are; an event loop gathers best alone."""
+    """How many web processes and threads there are."""
+    processes = ["--workers", WEB_PROCESSES.get(place.kind, "1")]
     if place.interface == "asgi":
-        return ["--workers", "2"]
-    processes = WEB_PROCESSES.get(place.kind, "1")
-    return ["--workers", processes, "--blocking-threads", str(WEB_THREADS)]
+        return processes
+    return [*processes, "--blocking-threads", str(WEB_THREADS)]
 
 
 def start_process(place: Place, command: list[str], log: Path) -> subprocess.Popen[bytes]:
