@@ -39,8 +39,8 @@ from script.server_process import (
 PORT_DEFAULT = 8000
 # A process reads one request's events at a time; on SQLite a second one only waits to write.
 WEB_PROCESSES = {"sqlite": "1", "postgresql": "2"}
-# A process; each serves one request at a time, and holds a connection to the database once it served
-# anything but a sale. Sales that wait in them share a commit: with 32 as many tills wait at once.
+# A process; each serves one request at a time, and holds a connection to the database once it
+# served anything but a sale. Sales that wait share a commit: with 32 as many tills wait at once.
 WEB_THREADS = 32
 WORKER_PROCESSES = {"sqlite": "1", "postgresql": "2"}  # SQLite has one writer at a time
 DATABASE_FILES = {"sqlite": "kiryana.sqlite3", "shop": "shop.sqlite3"}
