@@ -15,8 +15,10 @@ from inventory_project.wsgi import application as wsgi_application
 # Only now: what they import needs Django's settings, which wsgi.py has loaded.
 from inventory_project.admission import AdmittedASGI
 from orders.gathering import SalesDoor
+from stores.authentication import recall_store_id
 
 application = AdmittedASGI(
     SalesDoor(WsgiToAsgi(wsgi_application)),  # type: ignore[no-untyped-call]
     settings.ADMISSION_PLACES,
+    recall_store_id,
 )

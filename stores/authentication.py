@@ -43,6 +43,7 @@ SELECT {", ".join(f"key.{name}" for name in _KEY_FIELDS)},
 _PREFIX_PLACE = _KEY_FIELDS.index("prefix")
 _KNOWN_PRINCIPALS_MAX = 10_000
 _KNOWN_STORES_MAX = 3_000
+_store_ids: dict[str, int | None] = {}  # of keys that opened a door, by their prefix
 
 Row = tuple[Any, ...]
 
@@ -98,7 +99,16 @@ _find_made_store = lru_cache(_KNOWN_STORES_MAX)(_make_store)  # one for all till
 def _make_principal(row: Row) -> Principal:
     """Remembered by all that the row says: the row itself is read on every request."""
     key = _make_key(row, _find_made_store)
+    if len(_store_ids) >= _KNOWN_PRINCIPALS_MAX:
+        _store_ids.clear()
+    _store_ids[key.prefix] = key.store_id
     return Principal(store=key.store, key=key)
+
+
+def recall_store_id(prefix: str) -> int | None:
+    """The store of a key that this process has let in, without a look at the database: to share
+    places in a crowd, never to let anybody in."""
+    return _store_ids.get(prefix)
 
 
 def _read_credential(header: str) -> tuple[str, str] | None:

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
+from inventory_project import admission as admission_module
 from inventory_project.admission import Admission, AdmittedASGI
 
 pytestmark = pytest.mark.sqlite  # it asks no database
@@ -38,6 +40,17 @@ def test_reports_are_refused_before_sales():
     assert fill(admission, "a", reads=True) == 8
     assert not admission.enter("b", reads=True)
     assert admission.enter("b", reads=False)
+
+
+def test_while_sales_are_refused_reports_have_one_place(monkeypatch):
+    admission = Admission(16)
+    assert [fill(admission, caller) for caller in ("a", "b", "c", "d")] == [12, 4, 0, 0]
+    for caller, count in (("a", 12), ("b", 1)):
+        for _ in range(count):
+            admission.leave(caller, reads=False)
+    assert fill(admission, "c", reads=True) == 1
+    monkeypatch.setattr(admission_module.time, "monotonic", lambda: time.monotonic_ns() / 1e9 + 2)
+    assert fill(admission, "c", reads=True) == 1  # two of sixteen, now that all is well
 
 
 def test_place_is_free_again_when_somebody_leaves():
@@ -85,7 +98,7 @@ async def ask(application, scope):
 
 async def crowd():
     held = Held()
-    application = AdmittedASGI(held, 4)
+    application = AdmittedASGI(held, 4, {}.get)
     keys = [f"Api-Key {name}.x" for name in "abcd"]
     tasks = [asyncio.ensure_future(ask(application, request(key=key))) for key in keys]
     await asyncio.sleep(0)
@@ -109,3 +122,22 @@ def test_over_asgi_the_one_too_many_is_told_to_come_again_and_the_probe_is_let_i
     assert inside == 5  # four sales and the probe; the refused one never came in
     assert [answer[0]["status"] for answer in answers] == [202] * 5
     assert again[0]["status"] == 202
+
+
+async def share(find_store):
+    """How many of eight tills come in, two thirds of the house being taken by somebody else."""
+    held = Held()
+    application = AdmittedASGI(held, 16, find_store)
+    others = [asyncio.ensure_future(ask(application, request(key=f"K {n}.x"))) for n in range(9)]
+    tills = [asyncio.ensure_future(ask(application, request(key=f"K t{n}.x"))) for n in range(8)]
+    await asyncio.sleep(0)
+    held.go.set()
+    answers = await asyncio.gather(*tills)
+    await asyncio.gather(*others)
+    return sorted(answer[0]["status"] for answer in answers)
+
+
+def test_tills_of_one_store_share_its_quarter():
+    assert asyncio.run(share({}.get)) == [202] * 7 + [503]
+    stores = {f"t{n}": 17 for n in range(8)}
+    assert asyncio.run(share(stores.get)) == [202] * 4 + [503] * 4
