@@ -38,7 +38,6 @@ logger = logging.getLogger(__name__)
 PROBLEM_ERRORS_MAX = 50
 PROBLEM_CONTENT_TYPE = "application/problem+json"
 ADDRESS_BYTES_MAX = 8_000
-SEARCH_CHARACTERS_MAX = 100
 # Pages for people, who are led to TLS, and probes, which come from inside without it.
 _NOT_THE_API = ("/admin", "/static/", "/health/")
 # Nothing is wrong with the request: a timeout, a lost or closed connection, and, as an

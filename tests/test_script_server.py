@@ -116,10 +116,12 @@ def server(request, tmp_path_factory):
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     server = Server(tmp_path_factory.mktemp("local"), *request.param)
-    server.start()
-    yield server
-    if server.process.poll() is None:
-        server.stop()
+    try:
+        server.start()
+        yield server
+    finally:  # also when it does not become ready
+        if server.process.poll() is None:
+            server.stop()
     if request.param:
         private = PrivatePostgresql(server.local)
         private._read_facts()
