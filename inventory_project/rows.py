@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import psycopg
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 _STORED_AS_THEY_ARE = frozenset((str, int, bool, bytes, type(None)))
@@ -35,6 +36,29 @@ def run_planned(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any]
         planned = _cursor_of(connection.connection)
         planned.execute(sql, params, prepare=True)
         return planned.fetchall()
+
+
+def commit_planned(
+    connection: BaseDatabaseWrapper, *statements: tuple[str, Sequence[Any]]
+) -> list[list[Any]]:
+    """Run statements that every request repeats in one transaction, and commit; returns the rows of
+    each. Raises RuntimeError within a transaction, whose owner could still roll it back.
+
+    PostgreSQL gets all of them in one journey and commits at its end, where BEGIN, each statement
+    and COMMIT would be one each; every statement still sees what was committed before it began.
+    """
+    watched = connection.queries_logged or connection.execute_wrappers
+    if connection.vendor != "postgresql" or watched or connection.in_atomic_block:
+        with transaction.atomic(using=connection.alias, durable=True):
+            return [run_planned(connection, sql, params) for sql, params in statements]
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    session: Any = connection.connection
+    with connection.wrap_database_errors, session.pipeline():
+        planned = [session.cursor() for _ in statements]
+        for cursor, (sql, params) in zip(planned, statements, strict=True):
+            cursor.execute(sql, params, prepare=True)
+    return [cursor.fetchall() for cursor in planned]
 
 
 def _cursor_of(session: Any) -> psycopg.Cursor[Any]:

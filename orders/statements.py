@@ -39,20 +39,56 @@ SELECT {columns}, 0, '', '' FROM {rows}
 RETURNING store_id, event_id
 """
 
-# The head row of each store comes with its first event.
+# The head row of each store comes with its first event. MANY also tells each store's `last_seq`:
+# numbers and movements commit together, so what the snapshot of the insert did not see of a store
+# has a number behind the one that the same snapshot saw.
 INSERT_WITH_LANES = "WITH opened AS ({lanes}) {insert}"
+INSERT_MANY = """
+WITH opened AS ({lanes}),
+     added AS ({insert})
+SELECT added.store_id, added.event_id, CAST(NULL AS bigint) FROM added
+ UNION ALL
+SELECT head.store_id, NULL, head.last_seq FROM stock_ledgerhead AS head WHERE head.store_id {among}
+"""
+HEADS = "SELECT store_id, last_seq FROM stock_ledgerhead WHERE store_id {among}"
+
+TAKE_BACK = """
+DELETE FROM orders_saleevent
+ WHERE (store_id, event_id) IN (SELECT key.store_id, key.event_id FROM {keys})
+"""
 
 # A subquery for each key, here and below, where a join would read simpler: the inbox is empty
 # whenever statistics are taken, so PostgreSQL believes that it is small and would walk through
 # all of it once for every key. MATERIALIZED, or it would be asked twice.
-LOOK = """
+_KNOWN = """
 WITH looked AS MATERIALIZED (
     SELECT key.store_id, key.event_id,
            (SELECT known.digest FROM {table} AS known
              WHERE known.store_id = key.store_id AND known.event_id = key.event_id) AS digest
-      FROM {keys})
-SELECT store_id, event_id, digest FROM looked WHERE digest IS NOT NULL
+      FROM {keys}),
+     known AS MATERIALIZED (SELECT * FROM looked WHERE digest IS NOT NULL)"""
+LOOK = (
+    _KNOWN
+    + """
+SELECT store_id, event_id, digest FROM known
 """
+)
+
+# For an insert of the same transaction, on PostgreSQL: a row of another one with this key was
+# parked or dismissed, and stays.
+LOOK_AND_TAKE_BACK = (
+    _KNOWN.replace("{table}", "stock_movement")
+    + """,
+     taken_back AS (
+    DELETE FROM orders_saleevent AS e
+     WHERE e.ctid = ANY(ARRAY(
+           SELECT (SELECT own.ctid FROM orders_saleevent AS own
+                    WHERE own.store_id = known.store_id AND own.event_id = known.event_id
+                      AND own.xmin = CAST(pg_current_xact_id() AS xid))
+             FROM known)))
+SELECT store_id, event_id, digest FROM known
+"""
+)
 
 # The head row is the lane. Two workers never get the same one: who comes second skips it.
 # A scalar subquery, because PostgreSQL turns EXISTS into a join with the whole inbox when its
