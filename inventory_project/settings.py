@@ -318,7 +318,7 @@ REST_FRAMEWORK = {
         "stores.authentication.ApiKeyAuthentication",
         "stores.authentication.StaffSessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["stores.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["stores.permissions.MeetsNeed"],
     "DEFAULT_RENDERER_CLASSES": ["inventory_project.bodies.JSONRenderer"],
     "DEFAULT_THROTTLE_CLASSES": ["inventory_project.limits.CredentialThrottle"],
     "DEFAULT_PARSER_CLASSES": ["inventory_project.bodies.StrictJSONParser"],

@@ -158,11 +158,11 @@ class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     def _may_write(self, request: HttpRequest) -> bool:
-        return not self.is_written_by_head_office or find_principal(request).is_chain_wide
+        return not self.is_written_by_head_office or find_principal(request).works_chain_wide
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.related_model is Store:
-            kwargs["queryset"] = Store.objects.visible_to(find_principal(request)).active()
+            kwargs["queryset"] = Store.objects.writable_by(find_principal(request)).active()
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
