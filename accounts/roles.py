@@ -73,9 +73,7 @@ TABLE = (
     # accounts: the people
     Right("accounts.view_user", "See people", (HEAD_OFFICE, AUDITOR)),
     Right("accounts.add_user", "Add people", (HEAD_OFFICE,)),
-    Right(
-        "accounts.change_user", "Change people, their stores and passwords", (HEAD_OFFICE,)
-    ),
+    Right("accounts.change_user", "Change people, their stores and passwords", (HEAD_OFFICE,)),
     Right("auth.view_group", "See roles", (HEAD_OFFICE, AUDITOR)),
     Right("accounts.view_audit*", "See the audit", (HEAD_OFFICE, AUDITOR)),
     # over the whole chain
@@ -94,9 +92,7 @@ def seed_roles(*, using: str, apps: Any = installed_apps, **_: Any) -> None:
         groups, permissions = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
     except LookupError:  # migrated back to before there were any
         return
-    rows = permissions.objects.using(using).values_list(
-        "content_type__app_label", "codename", "pk"
-    )
+    rows = permissions.objects.using(using).values_list("content_type__app_label", "codename", "pk")
     known = {f"{app}.{codename}": pk for app, codename, pk in rows}
     missing = {right.permission for right in TABLE if not _find(right, known)}
     missing = {permission for permission in missing if "*" not in permission}

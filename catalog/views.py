@@ -32,7 +32,6 @@ from stores.models import Scope
 from stores.permissions import ANYBODY, Need, principal_of
 from stores.serializers import StoreSerializer
 
-
 READ_PRODUCTS = Need("catalog.view_product", Scope.CATALOG_READ)
 ADD_PRODUCT = Need("catalog.add_product", Scope.CATALOG_WRITE, of_chain=True)
 CHANGE_PRODUCT = Need("catalog.change_product", Scope.CATALOG_WRITE, of_chain=True)

@@ -53,16 +53,17 @@ def need_scope(principal: Principal, scope: str) -> None:
 def refuse_unless_met(principal: Principal, need: Need) -> None:
     """Raises ScopeMissing, PermissionMissing, and PermissionDenied for what only head office
     does."""
+    # First what no scope or role of a store would mend.
+    if need.of_chain and not principal.works_chain_wide:
+        raise PermissionDenied("Only head office may change this.")
+    if need.reads_chain and not principal.reads_chain_wide:
+        raise PermissionDenied("Only head office may look at this.")
     if need.scope:
         need_scope(principal, need.scope)
     if need.permission and principal.key is None and not principal.may(need.permission):
         raise PermissionMissing(
             f"Your role lacks the permission {need.permission}. Ask head office for it."
         )
-    if need.of_chain and not principal.works_chain_wide:
-        raise PermissionDenied("Only head office may change this.")
-    if need.reads_chain and not principal.reads_chain_wide:
-        raise PermissionDenied("Only head office may look at this.")
 
 
 class IsAuthenticated(BasePermission):
