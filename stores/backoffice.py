@@ -173,6 +173,12 @@ class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]
             self.message_user(request, error.detail, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        # Django looks for the row first, and so tells everybody whether there is one.
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        return super().history_view(request, object_id, extra_context)
+
     def find_or_404(self, request: HttpRequest, object_id: str) -> Any:
         """The row of an address, if this person may see it."""
         found = self.get_object(request, object_id)

@@ -1,0 +1,49 @@
+"""One set-up for the whole matrix; and how many cells of it were asked and right."""
+
+from collections import Counter
+
+import pytest
+from django.db import connections, transaction
+from django.template.response import TemplateResponse
+
+from tests.security import cast
+
+_cells: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="module")
+def stage(django_db_setup, django_db_blocker):
+    """The cast, in a transaction that is taken back when the last test of the file is done."""
+    around = transaction.atomic()
+    around._from_testcase = True  # as Django's own: what must be durable may be inside of it
+    with django_db_blocker.unblock(), around:
+        yield cast.enter()
+        transaction.set_rollback(True)
+    connections.close_all()
+
+
+@pytest.fixture
+def count_cells():
+    """Called with (right, asked), for the summary."""
+
+    def count(right: int, asked: int) -> None:
+        _cells.update(right=right, asked=asked)
+
+    return count
+
+
+@pytest.fixture
+def pages_unwritten(monkeypatch):
+    """Pages are found and not written: who may see them is asked here, how they look elsewhere."""
+
+    def leave_out(response):
+        response.content = b"a page"
+        return response
+
+    monkeypatch.setattr(TemplateResponse, "render", leave_out)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _cells["asked"]:
+        right, asked = _cells["right"], _cells["asked"]
+        terminalreporter.write_line(f"matrix: {right:,}/{asked:,} cells")
