@@ -1,14 +1,15 @@
 """When a key was last used, to the minute, without a write in any request.
 
 Who opens the door for a key says so by `note_use`, which only remembers. A thread of each web
-process tells the database once a minute, in one statement of its own. What a process had not told
-when it died is lost: the time of a last use is for a person who asks whether a till is still in
-use, and not for any decision.
+process tells the database once a minute (KEY_USE_WRITE_S), in one transaction of its own. What a
+process had not told when it died is lost: the time of a last use is for a person who asks whether
+a till is still in use, and not for any decision.
 """
 
 import logging
 import threading
 
+from django.conf import settings
 from django.db import Error, connection, transaction
 from django.utils import timezone as clock
 
@@ -16,7 +17,6 @@ from stores.models import StoreKey
 
 logger = logging.getLogger(__name__)
 
-TELL_EVERY_S = 60
 _used: set[int] = set()
 
 
@@ -46,7 +46,7 @@ def keep_writing() -> None:
 
 def _write_for_ever() -> None:
     pause = threading.Event()
-    while not pause.wait(TELL_EVERY_S):
+    while not pause.wait(settings.KEY_USE_WRITE_S):
         try:
             write_uses()
         except Error as error:

@@ -1,14 +1,10 @@
-"""One set-up for the whole matrix; and how many cells of it were asked and right."""
-
-from collections import Counter
+"""One set-up for the whole matrix."""
 
 import pytest
 from django.db import connections, transaction
 from django.template.response import TemplateResponse
 
 from tests.security import cast
-
-_cells: Counter[str] = Counter()
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +19,6 @@ def stage(django_db_setup, django_db_blocker):
 
 
 @pytest.fixture
-def count_cells():
-    """Called with (right, asked), for the summary."""
-
-    def count(right: int, asked: int) -> None:
-        _cells.update(right=right, asked=asked)
-
-    return count
-
-
-@pytest.fixture
 def pages_unwritten(monkeypatch):
     """Pages are found and not written: who may see them is asked here, how they look elsewhere."""
 
@@ -41,9 +27,3 @@ def pages_unwritten(monkeypatch):
         return response
 
     monkeypatch.setattr(TemplateResponse, "render", leave_out)
-
-
-def pytest_terminal_summary(terminalreporter):
-    if _cells["asked"]:
-        right, asked = _cells["right"], _cells["asked"]
-        terminalreporter.write_line(f"matrix: {right:,}/{asked:,} cells")

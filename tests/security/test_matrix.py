@@ -42,7 +42,7 @@ def test_the_cast_is_that_of_the_table(stage):
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.usefixtures("pages_unwritten", "stage")
-def test_each_caller_is_answered_as_declared(stage, route, count_cells):
+def test_each_caller_is_answered_as_declared(stage, route, record_property):
     cells = [
         (row, caller, target)
         for row in rows_of(route) for target in row.cells for caller in CALLERS
@@ -65,7 +65,7 @@ def test_each_caller_is_answered_as_declared(stage, route, count_cells):
             wrong.append((row.method, caller, target, answer.status_code, expected))
         if answer.status_code >= 300:
             refusals[row.method, caller, target] = read(stage, answer)
-    count_cells(len(cells) - len(wrong), len(cells))
+    record_property("cells", (len(cells) - len(wrong), len(cells)))
     assert wrong == []
     assert find_differences(refusals) == []
 
@@ -87,7 +87,7 @@ def find_differences(refusals):
 
 
 @pytest.mark.parametrize("route", API_ROUTES)
-def test_what_an_address_does_not_take_is_taken_from_nobody(stage, route, count_cells):
+def test_what_an_address_does_not_take_is_taken_from_nobody(stage, route, record_property):
     wrong, asked = [], 0
     with databases.unchanged():
         for method in set(METHODS) - set(cast.methods_of(route)):
@@ -99,7 +99,7 @@ def test_what_an_address_does_not_take_is_taken_from_nobody(stage, route, count_
                 asked += 1
                 if answer.status_code != expected:
                     wrong.append((method, caller, answer.status_code, expected))
-    count_cells(asked - len(wrong), asked)
+    record_property("cells", (asked - len(wrong), asked))
     assert wrong == []
 
 
