@@ -203,7 +203,10 @@ class StoreKeyAdmin(BackOfficeAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         key = self.get_object(request, object_id)
         found = super().get_actions_detail(request, object_id)
-        return [] if key is None or key.revoked_at else found
+        if key is None or key.revoked_at:
+            return []
+        is_followed = hasattr(key, "replaced_by")
+        return [a for a in found if not (is_followed and a.action_name.endswith("_rotate"))]
 
     def _find_to_change(self, request: HttpRequest, object_id: str) -> StoreKey:
         """The key of an address. Who sees the whole chain need not work for all of it."""

@@ -228,7 +228,7 @@ class StoreKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="To the minute, see key_use.py."
+        null=True, blank=True, editable=False, help_text="To the minute."
     )
     replaces = models.OneToOneField(
         "self",

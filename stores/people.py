@@ -79,7 +79,9 @@ class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request)
-        return rows.prefetch_related("groups__permissions", "store_memberships__store")
+        return rows.prefetch_related(
+            "groups__permissions", "user_permissions", "store_memberships__store"
+        )
 
     @display(description="Roles", label=True)
     def show_roles(self, user: User) -> Any:
@@ -89,6 +91,7 @@ class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc
     @display(description="Stores")
     def show_stores(self, user: User) -> str:
         given = {p.codename for group in user.groups.all() for p in group.permissions.all()}
+        given |= {p.codename for p in user.user_permissions.all()}
         if user.is_superuser or given & CHAIN_WIDE:
             return "the whole chain"
         codes = sorted(member.store.code for member in user.store_memberships.all())

@@ -122,6 +122,7 @@ def test_page_asks_then_shows_the_new_key_once_and_links_both(old):
     assert re.search(rf'href="{KEYS}{new.pk}/change/">{new.prefix}', told)
     assert new.prefix in LogEntry.objects.get().change_message
     assert credential.partition(".")[2] not in str(vars(LogEntry.objects.get()))
+    assert f"{old.key.pk}/rotate/" not in told
     again = head.post(page, {"hours": "24"}, follow=True)
     assert "has been rotated already" in office.text_of(again)
     assert StoreKey.objects.count() == 2

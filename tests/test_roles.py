@@ -1,6 +1,7 @@
 """The groups are those of the table after every migrate; what an operator made stays."""
 
 import io
+import json
 from fnmatch import fnmatchcase
 
 import pytest
@@ -11,7 +12,8 @@ from django.db import DEFAULT_DB_ALIAS
 
 from accounts import roles
 from accounts.roles import ROLES, TABLE, Right, seed_roles
-from tests import office
+from tests import make, office
+from tests.bad_input.doors import is_problem
 from tests.databases import CHECKOUT, unchanged
 
 pytestmark = pytest.mark.django_db
@@ -145,3 +147,31 @@ def test_list_of_people_costs_the_same_queries_whatever_its_length(
         office.make_person(roles.CLERK, lahore, username=f"clerk{number}")
     with django_assert_max_num_queries(10):
         assert len(office.rows_of(head.get("/admin/accounts/user/"))) == 11
+
+
+def test_auditor_who_is_also_clerk_of_a_store_sees_all_and_books_in_that_one(lahore, karachi, tea):
+    user = office.make_person(roles.AUDITOR, lahore, username="both")
+    user.groups.add(*Group.objects.filter(name__in=[roles.CLERK, roles.MANAGER]))
+    api = make.Api()
+    api.client.force_login(user)
+    event = make.sale("NOPE")
+    make.make_device(karachi).post("/api/orders/sales/", event)
+    make.apply_all()
+    levels = api.get("/api/stock/levels/", store="KHI-02")
+    assert (levels.status_code, levels.body["results"]) == (200, [])
+    decide = f"/api/orders/sales/{event['event_id']}"
+    with unchanged():
+        for method, path, body in (
+            ("post", "/api/stock/movements/", make.movement(store="KHI-02")),
+            ("post", f"{decide}/replay/?store=KHI-02", None),
+            ("post", f"{decide}/dismiss/?store=KHI-02", {"reason": "Not mine."}),
+            ("put", f"/stock/{karachi.pk}/{tea.pk}", {"movementtype": "add", "quantity": 1}),
+            ("post", f"/api/order/orderProduct/{tea.pk}", {"storeId": karachi.pk, "quantity": 1}),
+        ):
+            answer = api.send(method, path, json.dumps(body) if body else b"")
+            is_problem(answer, 403, "not_your_store")
+        sale = api.post("/api/orders/sales/", make.sale(store="KHI-02"))
+        is_problem(sale, 400, "unknown_store")
+        page = f"/admin/orders/parkedevent/{karachi.pk}-{event['event_id']}/dismiss/"
+        api.client.post(page, {"reason": "Not mine."})
+    assert api.post("/api/stock/movements/", make.movement(store="LHR-01")).status_code == 201

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='storekey',
             name='last_used_at',
-            field=models.DateTimeField(blank=True, editable=False, help_text='To the minute, see key_use.py.', null=True),
+            field=models.DateTimeField(blank=True, editable=False, help_text='To the minute.', null=True),
         ),
         migrations.AddField(
             model_name='storekey',
