@@ -4,6 +4,7 @@ import pytest
 from django.db import connections, transaction
 from django.template.response import TemplateResponse
 
+from tests import databases
 from tests.security import cast
 
 
@@ -13,7 +14,10 @@ def stage(django_db_setup, django_db_blocker):
     around = transaction.atomic()
     around._from_testcase = True  # as Django's own: what must be durable may be inside of it
     with django_db_blocker.unblock(), around:
-        yield cast.enter()
+        made = cast.enter()
+        # Writes that are allowed are taken back one by one: what is left then was a refusal's.
+        with databases.unchanged():
+            yield made
         transaction.set_rollback(True)
     connections.close_all()
 

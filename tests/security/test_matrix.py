@@ -48,7 +48,8 @@ def test_each_caller_is_answered_as_declared(stage, route, record_property):
         for row in rows_of(route) for target in row.cells for caller in CALLERS
     ]  # fmt: skip
     wrong, refusals = [], {}
-    before = databases.hash_tables()
+    is_written = any(row.method != "GET" for row in rows_of(route))
+    before = databases.hash_tables() if is_written else None
     # First what is refused, for all of which together the tables must be as they were.
     for row, caller, target in sorted(cells, key=lambda cell: cell[0].expect(*cell[1:]) < 300):
         expected = row.expect(caller, target)
@@ -89,16 +90,15 @@ def find_differences(refusals):
 @pytest.mark.parametrize("route", API_ROUTES)
 def test_what_an_address_does_not_take_is_taken_from_nobody(stage, route, record_property):
     wrong, asked = [], 0
-    with databases.unchanged():
-        for method in set(METHODS) - set(cast.methods_of(route)):
-            for caller in CALLERS:
-                expected = table.UNKNOWN.get(caller, table.NOT_TAKEN)
-                if route in OPEN and caller == "nobody":
-                    expected = table.NOT_TAKEN
-                answer = cast.ask(stage, caller, method, route, cast.OWN)
-                asked += 1
-                if answer.status_code != expected:
-                    wrong.append((method, caller, answer.status_code, expected))
+    for method in set(METHODS) - set(cast.methods_of(route)):
+        for caller in CALLERS:
+            expected = table.UNKNOWN.get(caller, table.NOT_TAKEN)
+            if route in OPEN and caller == "nobody":
+                expected = table.NOT_TAKEN
+            answer = cast.ask(stage, caller, method, route, cast.OWN)
+            asked += 1
+            if answer.status_code != expected:
+                wrong.append((method, caller, answer.status_code, expected))
     record_property("cells", (asked - len(wrong), asked))
     assert wrong == []
 
