@@ -1,4 +1,7 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
+
+from accounts.roles import seed_roles
 
 
 class AccountsConfig(AppConfig):
@@ -6,3 +9,8 @@ class AccountsConfig(AppConfig):
 
     name = "accounts"
     verbose_name = "People"
+
+    def ready(self) -> None:
+        # The signal comes once for each app, which makes the app's permissions: roles come last.
+        last = [config for config in apps.get_app_configs() if config.models_module][-1]
+        post_migrate.connect(seed_roles, sender=last)

@@ -201,21 +201,26 @@ def write_get(path: str, key: str) -> bytes:
 
 # From 0 to 1, the same for the same i. Not numeric, whose powers take minutes.
 _HASH = "((hashint8extended(i, {seed}) & 1099511627775)::float8 / 1099511627776)"
+# What these keys do: tell sales, and read.
+SCOPES = "sales:write sales:read stock:read stock:write catalog:read stores:read metrics:read"
 REGISTER = """
 INSERT INTO stores_store (id, code, name, address, timezone, currency, negative_stock, created_at,
                           version)
 SELECT i, 'S' || lpad(i::text, 5, '0'), 'Store ' || i, 'Street ' || i, 'Asia/Karachi', 'PKR', '',
        now(), i
   FROM generate_series(1, {stores}) AS i;
-INSERT INTO stores_storekey (id, prefix, secret_sha256, name, store_id, created_at, valid_from)
+INSERT INTO stores_storekey (id, prefix, secret_sha256, name, store_id, scopes, created_at,
+                             valid_from)
 SELECT (s - 1) * {tills} + t + 1, 't' || till,
-       encode(sha256(convert_to('{seller}' || till, 'UTF8')), 'hex'), 'till', s, now(), now()
+       encode(sha256(convert_to('{seller}' || till, 'UTF8')), 'hex'), 'till', s, '{scopes}', now(),
+       now()
   FROM (SELECT s, t, lpad(s::text, 6, '0') || lpad(t::text, 2, '0') AS till
           FROM generate_series(1, {stores}) AS s, generate_series(0, {tills} - 1) AS t) AS tills;
-INSERT INTO stores_storekey (id, prefix, secret_sha256, name, store_id, created_at, valid_from)
+INSERT INTO stores_storekey (id, prefix, secret_sha256, name, store_id, scopes, created_at,
+                             valid_from)
 SELECT {stores} * {tills} + 1 + i, 'h' || number,
        encode(sha256(convert_to('{seller}' || number || 'h', 'UTF8')), 'hex'), 'program', NULL,
-       now(), now()
+       '{scopes}', now(), now()
   FROM (SELECT i, lpad(i::text, 8, '0') AS number
           FROM generate_series(0, {head_office_keys} - 1) AS i) AS programs;
 INSERT INTO catalog_product (id, sku, name, unit, price, negative_stock, created_at, version)
@@ -289,7 +294,7 @@ def fill(
     superuser.execute("SET work_mem = '1GB'; SET maintenance_work_mem = '1GB'")
     _run(superuser, REGISTER.format(
         stores=stores, products=products, seller=seller, tills=TILLS,
-        head_office_keys=HEAD_OFFICE_KEYS))  # fmt: skip
+        head_office_keys=HEAD_OFFICE_KEYS, scopes=SCOPES))  # fmt: skip
     keys, indexes = (superuser.execute(q).fetchall() for q in (KEYS_OF_LEDGER, INDEXES_OF_LEDGER))
     for name, _ in keys:
         _run(superuser, f"ALTER TABLE stock_movement DROP CONSTRAINT {name}")

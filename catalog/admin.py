@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -136,6 +136,8 @@ class CatalogueAdmin(RetirableAdmin):
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """The catalogue keeps its own history, and it names every door's changes."""
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
         row = self.find_or_404(request, object_id)
         address = reverse(
             "admin:catalog_productchange_changelist",

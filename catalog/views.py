@@ -28,12 +28,26 @@ from inventory_project.fields import clean_sku
 from inventory_project.limits import describe, find_limit
 from inventory_project.paging import KeysetPagination, read_after, read_limit
 from inventory_project.schema import KNOWN_ETAG
-from stores.permissions import ReadsAllHeadOfficeWrites, principal_of
+from stores.models import Scope
+from stores.permissions import ANYBODY, Need, principal_of
 from stores.serializers import StoreSerializer
+
+READ_PRODUCTS = Need("catalog.view_product", Scope.CATALOG_READ)
+ADD_PRODUCT = Need("catalog.add_product", Scope.CATALOG_WRITE, of_chain=True)
+CHANGE_PRODUCT = Need("catalog.change_product", Scope.CATALOG_WRITE, of_chain=True)
+READ_CATEGORIES = Need("catalog.view_category", Scope.CATALOG_READ)
+ADD_CATEGORY = Need("catalog.add_category", Scope.CATALOG_WRITE, of_chain=True)
+CHANGE_CATEGORY = Need("catalog.change_category", Scope.CATALOG_WRITE, of_chain=True)
 
 
 class ProductViewSet(viewsets.GenericViewSet[Product]):
-    permission_classes = [ReadsAllHeadOfficeWrites]
+    needs = {
+        "list": READ_PRODUCTS,
+        "retrieve": READ_PRODUCTS,
+        "create": ADD_PRODUCT,
+        "partial_update": CHANGE_PRODUCT,
+        "retire": CHANGE_PRODUCT,
+    }
     serializer_class = ProductSerializer
     filterset_class = ProductFilter
     pagination_class = KeysetPagination
@@ -93,7 +107,13 @@ class ProductViewSet(viewsets.GenericViewSet[Product]):
 
 
 class CategoryViewSet(viewsets.GenericViewSet[Category]):
-    permission_classes = [ReadsAllHeadOfficeWrites]
+    needs = {
+        "list": READ_CATEGORIES,
+        "retrieve": READ_CATEGORIES,
+        "create": ADD_CATEGORY,
+        "partial_update": CHANGE_CATEGORY,
+        "retire": CHANGE_CATEGORY,
+    }
     serializer_class = CategorySerializer
     filterset_class = CategoryFilter
     pagination_class = KeysetPagination
@@ -143,6 +163,8 @@ class CategoryViewSet(viewsets.GenericViewSet[Category]):
 class ProductChangeFeedView(APIView):
     """The catalogue's changes in version order; nothing is skipped, nothing comes late."""
 
+    needs = {"GET": Need("catalog.view_productchange", Scope.CATALOG_READ)}
+
     @extend_schema(
         summary="What changed after a version",
         parameters=[
@@ -179,6 +201,8 @@ class CurrentStoreView(APIView):
     Stands in this app because it tells the catalogue's version.
     """
 
+    needs = {"GET": ANYBODY}
+
     @extend_schema(
         summary="Who the caller is",
         responses=inline_serializer(
@@ -186,6 +210,7 @@ class CurrentStoreView(APIView):
             {
                 "store": StoreSerializer(allow_null=True),
                 "key": serializers.CharField(allow_null=True),
+                "scopes": serializers.ListField(child=serializers.CharField()),
                 "head_office": serializers.BooleanField(),
                 "server_time": serializers.DateTimeField(),
                 "batch_events_max": serializers.IntegerField(),
@@ -210,7 +235,8 @@ class CurrentStoreView(APIView):
             {
                 "store": StoreSerializer(principal.store).data if principal.store else None,
                 "key": principal.key.prefix if principal.key else None,
-                "head_office": principal.is_chain_wide,
+                "scopes": principal.key.scopes.split() if principal.key else [],
+                "head_office": principal.works_chain_wide,
                 "server_time": clock.now(),
                 "batch_events_max": settings.BATCH_EVENTS_MAX,
                 "request_bytes_max": settings.REQUEST_BYTES_MAX,

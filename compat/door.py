@@ -18,7 +18,7 @@ from compat.reading import read_id
 from inventory_project.api import answer_problem, refuse_unknown_parameters
 from inventory_project.errors import InvalidValue, NotFound
 from stores.models import Store
-from stores.permissions import IsAuthenticated, ReadsAllHeadOfficeWrites, principal_of
+from stores.permissions import MeetsNeed, Need, principal_of
 from stores.principals import Principal
 
 
@@ -51,13 +51,19 @@ class Door(APIView):
         return _answer_with_message
 
 
-class HeadOfficeOrShop(ReadsAllHeadOfficeWrites):
+class HeadOfficeOrShop(MeetsNeed):
     """Version 1 was one shop that kept its own products, and so does a shop of today."""
 
-    def has_permission(self, request: Request, view: Any) -> bool:
-        if settings.SHOP:
-            return IsAuthenticated.has_permission(self, request, view)
-        return super().has_permission(request, view)
+    def find_need(self, request: Request, view: Any) -> Need:
+        need = super().find_need(request, view)
+        return need._replace(of_chain=False) if settings.SHOP else need
+
+
+def find_store_to_write(principal: Principal, raw_id: Any) -> Store:
+    """As `find_store`. Raises NotYours as well, for a store that the caller only sees."""
+    store = find_store(principal, raw_id)
+    principal.refuse_unless_writable(store)
+    return store
 
 
 def find_store(principal: Principal, raw_id: Any) -> Store:

@@ -11,8 +11,16 @@ from rest_framework.response import Response
 
 from catalog import editing
 from catalog.models import CatalogHead
+from catalog.views import ADD_PRODUCT, READ_PRODUCTS
 from compat import reading
-from compat.door import Door, HeadOfficeOrShop, find_own_store, find_product, find_store
+from compat.door import (
+    Door,
+    HeadOfficeOrShop,
+    find_own_store,
+    find_product,
+    find_store,
+    find_store_to_write,
+)
 from compat.moving import add_product, move, order
 from compat.reading import read_fields
 from compat.writing import (
@@ -30,11 +38,13 @@ from inventory_project.caching import answer_by_version
 from inventory_project.errors import Invalid
 from inventory_project.paging import read_after, read_limit
 from inventory_project.reading import read_object, refuse_both_or_neither
+from orders.views import TELL_SALES
 from stock.filters import between, read_range
 from stock.models import Level, Movement
+from stock.views import BOOK_MOVEMENTS, READ_LEVELS, READ_MOVEMENTS
 from stores import registry
 from stores.models import Store, StoresHead
-from stores.permissions import ReadsAllHeadOfficeWrites, principal_of
+from stores.permissions import ADD_STORE, READ_STORES, principal_of
 
 PRODUCT_ADDED = "Product added."
 STORE_ADDED = "Store added."
@@ -45,6 +55,7 @@ STOCK_UPDATED = "Stock updated."
 
 class FirstAddProduct(Door):
     permission_classes = [HeadOfficeOrShop]
+    needs = {"POST": ADD_PRODUCT}
 
     def post(self, request: Request) -> Response:
         fields = read_fields(request, reading.FIRST_PRODUCT)
@@ -53,12 +64,16 @@ class FirstAddProduct(Door):
 
 
 class FirstAddQuantity(Door):
+    needs = {"POST": BOOK_MOVEMENTS}
+
     def post(self, request: Request, product_id: str) -> Response:
         balance = _move(request, find_own_store(request), product_id)
         return Response({"message": STOCK_UPDATED, "quantity": balance})
 
 
 class FirstCurrentStock(Door):
+    needs = {"GET": READ_LEVELS}
+
     def get(self, request: Request, product_id: str) -> Response:
         store, product = find_own_store(request), find_product(product_id)
         level = Level.objects.for_store(store).filter(product=product).first()
@@ -70,7 +85,7 @@ class FirstCurrentStock(Door):
 
 
 class SecondCreateProduct(Door):
-    permission_classes = [ReadsAllHeadOfficeWrites]
+    needs = {"POST": ADD_PRODUCT}
 
     def post(self, request: Request) -> Response:
         fields = read_fields(request, reading.SECOND_PRODUCT)
@@ -79,6 +94,8 @@ class SecondCreateProduct(Door):
 
 
 class SecondProducts(Door):
+    needs = {"GET": READ_PRODUCTS}
+
     def get(self, request: Request) -> HttpResponse:
         return _keep_products(
             request, lambda products: {"status": "success", "data": {"products": products}}
@@ -86,7 +103,7 @@ class SecondProducts(Door):
 
 
 class SecondAddStore(Door):
-    permission_classes = [ReadsAllHeadOfficeWrites]
+    needs = {"POST": ADD_STORE}
 
     def post(self, request: Request) -> Response:
         store = registry.register_store(**read_fields(request, reading.SECOND_STORE))
@@ -94,11 +111,15 @@ class SecondAddStore(Door):
 
 
 class SecondStores(Door):
+    needs = {"GET": READ_STORES}
+
     def get(self, request: Request) -> HttpResponse:
         return _keep_stores(request, lambda stores: {"stores": stores})
 
 
 class SecondStockOfStore(Door):
+    needs = {"GET": READ_LEVELS}
+
     def get(self, request: Request, store_id: str) -> Response:
         store = find_store(principal_of(request), store_id)
         levels = Level.objects.for_store(store).order_by("product_id")
@@ -108,14 +129,18 @@ class SecondStockOfStore(Door):
 class MoveStock(Door):
     """Of version 2, and under another address of version 3."""
 
+    needs = {"PUT": BOOK_MOVEMENTS}
+
     def put(self, request: Request, store_id: str, product_id: str) -> Response:
-        balance = _move(request, find_store(principal_of(request), store_id), product_id)
+        store = find_store_to_write(principal_of(request), store_id)
+        balance = _move(request, store, product_id)
         return Response({"result": {"message": STOCK_UPDATED, "newQuantity": balance}})
 
 
 class SecondHistory(Door):
     """One store's movements. Asked by GET, or by POST with the filters in the body."""
 
+    needs = {"GET": READ_MOVEMENTS, "POST": READ_MOVEMENTS}
     parameters = {"storeId", "from", "to", "after", "limit"}
 
     def get(self, request: Request) -> Response:
@@ -141,7 +166,7 @@ class SecondHistory(Door):
 
 
 class ThirdAddProduct(Door):
-    permission_classes = [ReadsAllHeadOfficeWrites]
+    needs = {"POST": ADD_PRODUCT}
 
     def post(self, request: Request) -> Response:
         fields = read_fields(request, reading.THIRD_PRODUCT)
@@ -152,12 +177,14 @@ class ThirdAddProduct(Door):
 
 
 class ThirdProducts(Door):
+    needs = {"GET": READ_PRODUCTS}
+
     def get(self, request: Request) -> HttpResponse:
         return _keep_products(request, lambda products: _tell("All products.", products=products))
 
 
 class ThirdAddStore(Door):
-    permission_classes = [ReadsAllHeadOfficeWrites]
+    needs = {"POST": ADD_STORE}
 
     def post(self, request: Request) -> Response:
         fields = read_fields(request, reading.THIRD_STORE)
@@ -168,6 +195,8 @@ class ThirdAddStore(Door):
 
 
 class ThirdStores(Door):
+    needs = {"GET": READ_STORES}
+
     def get(self, request: Request) -> HttpResponse:
         return _keep_stores(request, lambda stores: _tell("All stores.", stores=stores))
 
@@ -175,10 +204,12 @@ class ThirdStores(Door):
 class ThirdOrder(Door):
     """Answered when it is on disk; a worker counts it."""
 
+    needs = {"POST": TELL_SALES}
+
     def post(self, request: Request, product_id: str) -> Response:
         product, principal = find_product(product_id), principal_of(request)
         fields = read_fields(request, reading.ORDER)
-        store = find_store(principal, fields.pop("storeId"))
+        store = find_store_to_write(principal, fields.pop("storeId"))
         event_id = order(principal=principal, store=store, product=product, **fields)
         return Response(
             {"message": "success", "data": {"event_id": str(event_id), "status": "accepted"}}

@@ -40,6 +40,14 @@ class NotFound(DomainError):
     title = "Not found"
 
 
+class Forbidden(DomainError):
+    """The caller may see it and not do this with it."""
+
+    status = 403
+    code = "forbidden"
+    title = "Not allowed"
+
+
 class Conflict(DomainError):
     """The request is fine but the state it meets is not."""
 

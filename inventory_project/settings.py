@@ -313,12 +313,14 @@ LIMIT_EVENTS_A_UNIT = 50
 # Requests that one web process over ASGI has inside at a time, see admission.py.
 ADMISSION_PLACES = _read_count("ADMISSION_PLACES", default=64)
 LIMIT_LOG_IN = _read_count("LIMIT_LOG_IN", default=5)  # of one account from one address
+# How often a web process writes which keys were used, see stores/key_use.py.
+KEY_USE_WRITE_S = _read_count("KEY_USE_WRITE_S", default=60)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "stores.authentication.ApiKeyAuthentication",
         "stores.authentication.StaffSessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["stores.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["stores.permissions.MeetsNeed"],
     "DEFAULT_RENDERER_CLASSES": ["inventory_project.bodies.JSONRenderer"],
     "DEFAULT_THROTTLE_CLASSES": ["inventory_project.limits.CredentialThrottle"],
     "DEFAULT_PARSER_CLASSES": ["inventory_project.bodies.StrictJSONParser"],

@@ -21,6 +21,7 @@ refuse_at_start()
 from inventory_project.doors import Answer, Sent, answer_error, read_body  # noqa: E402
 from orders import accepting  # noqa: E402
 from orders.gathering import ThreadGatherer  # noqa: E402
+from stores.key_use import keep_writing  # noqa: E402
 
 # What was loaded stays: the collector need not walk through all of Django while it looks among the
 # objects of a large batch, where that took 15 % of the time.
@@ -31,6 +32,7 @@ gc.set_threshold(20_000, 20, 50)
 
 _REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _gatherer = ThreadGatherer()
+keep_writing()
 
 
 def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -35,6 +35,8 @@ from orders.judging import Outcome, Parcel, SaleLine
 from orders.parsing import PlainEvent, make_line, parse_event, read_batch, read_plainly
 from orders.tasks import ring_doorbell
 from stores.authentication import SCHEME, KeyRefused, find_principals
+from stores.models import Scope
+from stores.permissions import need_scope
 from stores.principals import Principal
 
 PATH = "/api/orders/sales/"
@@ -176,7 +178,7 @@ def answer_all(sent: Sequence[Sent]) -> list[Answer]:
 def _answer(visits: list[_Visit]) -> None:
     _look_up_keys(visits)
     _charge(visits, _ask_to_enter)
-    _each(visits, _refuse_stranger)
+    _each(visits, _refuse_who_may_not)
     _each(visits, _read)
     _charge(visits, _ask_for_batch)
     _each(visits, _understand)
@@ -246,9 +248,10 @@ def _refuse_if_spent(visit: _Visit) -> None:
     refuse_if_spent(visit.standing)
 
 
-def _refuse_stranger(visit: _Visit) -> None:
+def _refuse_who_may_not(visit: _Visit) -> None:
     if visit.principal is None:
         raise KeyRefused
+    need_scope(visit.principal, Scope.SALES_WRITE)
 
 
 def _read(visit: _Visit) -> None:

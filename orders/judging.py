@@ -132,7 +132,7 @@ def _find_stores(principal: Principal, codes: set[str | None]) -> dict[str | Non
         among, params = be_among(connection, named)
         rows = run_planned(connection, statements.FIND_STORES.format(among=among), params)
     else:
-        visible = Store.objects.visible_to(principal).filter(code__in=named)
+        visible = Store.objects.writable_by(principal).filter(code__in=named)
         rows = list(visible.values_list("code", "pk", "timezone"))
     return {code: Place(store_id, timezone) for code, store_id, timezone in rows}
 

@@ -17,7 +17,6 @@ from django.utils import timezone as clock
 from drf_spectacular.utils import extend_schema
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -25,7 +24,8 @@ from inventory_project.api import refuse_unknown_parameters
 from orders import sales
 from orders.models import ParkReason, SaleEvent, Status
 from stock.models import LedgerHead
-from stores.permissions import principal_of
+from stores.models import Scope
+from stores.permissions import Need
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +38,10 @@ Metric = tuple[str, str, dict[str, float]]
 
 @extend_schema(exclude=True)
 class MetricsView(APIView):
+    needs = {"GET": Need("orders.view_saleevent", Scope.METRICS_READ, reads_chain=True)}
+
     def get(self, request: Request) -> HttpResponse:
         refuse_unknown_parameters(request, set())
-        if not principal_of(request).is_chain_wide:
-            raise PermissionDenied("Only head office may look at this.")
         return HttpResponse("".join(write_metrics()), content_type=CONTENT_TYPE)
 
 

@@ -438,7 +438,7 @@ def dismiss(
 
 
 def _lock_parked(principal: Principal, event_id: uuid.UUID, store: Store | None) -> SaleEvent:
-    events = SaleEvent.objects.visible_to(principal).filter(event_id=event_id)
+    events = SaleEvent.objects.writable_by(principal).filter(event_id=event_id)
     if store is not None:
         events = events.for_store(store)
     event: SaleEvent | None = events.select_for_update().order_by("store_id").first()

@@ -34,8 +34,8 @@ from orders.serializers import (
 )
 from orders.tasks import ring_doorbell
 from stock.models import Kind, Movement
-from stores.models import Store
-from stores.permissions import principal_of
+from stores.models import Scope, Store
+from stores.permissions import Need, principal_of
 
 ONE_OR_MANY_OUTCOMES = PolymorphicProxySerializer(
     component_name="SalesAnswer",
@@ -45,7 +45,13 @@ ONE_OR_MANY_OUTCOMES = PolymorphicProxySerializer(
 STORE_PARAMETER = OpenApiParameter("store", str, description="Head-office keys say which.")
 
 
+READ_SALES = Need("orders.view_saleevent", Scope.SALES_READ)
+TELL_SALES = Need("orders.add_saleevent", Scope.SALES_WRITE)
+DECIDE_SALES = Need("orders.decide_parkedevent", Scope.SALES_DECIDE)
+
+
 class SaleListView(generics.GenericAPIView[Any]):
+    needs = {"GET": READ_SALES, "POST": TELL_SALES}
     serializer_class = SaleSerializer
     pagination_class = KeysetPagination
     queryset = SaleEvent.objects.none()
@@ -96,6 +102,8 @@ class SaleListView(generics.GenericAPIView[Any]):
 
 
 class SaleDetailView(APIView):
+    needs = {"GET": READ_SALES}
+
     @extend_schema(
         summary="Where one event is", parameters=[STORE_PARAMETER], responses=SaleSerializer
     )
@@ -106,6 +114,8 @@ class SaleDetailView(APIView):
 
 
 class SaleReplayView(APIView):
+    needs = {"POST": DECIDE_SALES}
+
     @extend_schema(
         summary="Try a parked event again",
         parameters=[STORE_PARAMETER],
@@ -122,6 +132,8 @@ class SaleReplayView(APIView):
 
 
 class SaleDismissView(APIView):
+    needs = {"POST": DECIDE_SALES}
+
     @extend_schema(
         summary="Decide that a parked event shall never count",
         parameters=[STORE_PARAMETER],
@@ -156,6 +168,7 @@ def _find_store_to_decide(request: Request) -> Store:
     store = _find_store(request)
     if principal_of(request).is_device:
         raise PermissionDenied("Only head office and staff decide about parked events.")
+    principal_of(request).refuse_unless_writable(store)
     return store
 
 

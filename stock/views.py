@@ -31,8 +31,8 @@ from stock.serializers import (
     RecordedListSerializer,
     RecordedSerializer,
 )
-from stores.models import Store
-from stores.permissions import principal_of
+from stores.models import Scope, Store
+from stores.permissions import Need, principal_of
 
 ONE_OR_MANY_RECORDED = PolymorphicProxySerializer(
     component_name="MovementsAnswer",
@@ -41,8 +41,14 @@ ONE_OR_MANY_RECORDED = PolymorphicProxySerializer(
 )
 
 
+READ_LEVELS = Need("stock.view_level", Scope.STOCK_READ)
+READ_MOVEMENTS = Need("stock.view_movement", Scope.STOCK_READ)
+BOOK_MOVEMENTS = Need("stock.add_movement", Scope.STOCK_WRITE)
+
+
 @extend_schema(summary="What stores have")
 class LevelListView(generics.GenericAPIView[Level]):
+    needs = {"GET": READ_LEVELS}
     serializer_class = LevelSerializer
     filterset_class = LevelFilter
     pagination_class = KeysetPagination
@@ -60,6 +66,7 @@ class LevelListView(generics.GenericAPIView[Level]):
 
 
 class MovementListView(generics.GenericAPIView[Movement]):
+    needs = {"GET": READ_MOVEMENTS, "POST": BOOK_MOVEMENTS}
     serializer_class = MovementSerializer
     filterset_class = MovementFilter
     pagination_class = KeysetPagination
@@ -108,7 +115,7 @@ class MovementListView(generics.GenericAPIView[Movement]):
         charge_batch(request, sent, "movements")
         lines, code, is_batch = parse_lines(sent)
         principal = principal_of(request)
-        store = _need_store(principal.store if code is None else principal.get_store(code))
+        store = _need_store(principal.store if code is None else principal.get_store_to_write(code))
         try:
             recorded = ledger.move_by_hand(
                 store=store,
@@ -130,6 +137,8 @@ class MovementListView(generics.GenericAPIView[Movement]):
 
 class MovementFeedView(APIView):
     """A store's changes in `seq` order; nothing is skipped, nothing comes late."""
+
+    needs = {"GET": READ_MOVEMENTS}
 
     @extend_schema(
         summary="What changed after a seq",

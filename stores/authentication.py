@@ -15,6 +15,7 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
 from inventory_project.rows import adapt_value, be_among, run_planned
+from stores.key_use import note_use
 from stores.models import Store, StoreKey
 from stores.principals import Principal
 
@@ -125,7 +126,10 @@ def _read_credential(header: str) -> tuple[str, str] | None:
 def _is_secret_of(key: StoreKey | None, secret: str) -> bool:
     # Compared even when there is no such prefix: the time must not tell which one is real.
     expected = key.secret_sha256 if key else _NOBODYS_HASH
-    return hmac.compare_digest(hash_secret(secret), expected) and key is not None
+    if not hmac.compare_digest(hash_secret(secret), expected) or key is None:
+        return False
+    note_use(key.pk)
+    return True
 
 
 def hash_secret(secret: str) -> str:

@@ -158,11 +158,11 @@ class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     def _may_write(self, request: HttpRequest) -> bool:
-        return not self.is_written_by_head_office or find_principal(request).is_chain_wide
+        return not self.is_written_by_head_office or find_principal(request).works_chain_wide
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.related_model is Store:
-            kwargs["queryset"] = Store.objects.visible_to(find_principal(request)).active()
+            kwargs["queryset"] = Store.objects.writable_by(find_principal(request)).active()
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -172,6 +172,12 @@ class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]
             # Raised past the transaction, so nothing of the form is stored.
             self.message_user(request, error.detail, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        # Django looks for the row first, and so tells everybody whether there is one.
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        return super().history_view(request, object_id, extra_context)
 
     def find_or_404(self, request: HttpRequest, object_id: str) -> Any:
         """The row of an address, if this person may see it."""

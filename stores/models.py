@@ -2,6 +2,7 @@
 
 import re
 import zoneinfo
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
@@ -52,14 +53,44 @@ def get_default_currency() -> str:
     return str(settings.STORE_CURRENCY)
 
 
+class Scope(models.TextChoices):
+    """What a key may do, as its holder reads it. What people may do is accounts/roles.py."""
+
+    SALES_WRITE = "sales:write", "Tell sales"
+    SALES_READ = "sales:read", "See where its sales are"
+    SALES_DECIDE = "sales:decide", "Replay and dismiss parked sales"
+    STOCK_READ = "stock:read", "See levels and movements"
+    STOCK_WRITE = "stock:write", "Book receipts, waste and other movements"
+    CATALOG_READ = "catalog:read", "See products and categories"
+    CATALOG_WRITE = "catalog:write", "Change products and categories"
+    STORES_READ = "stores:read", "See stores"
+    STORES_WRITE = "stores:write", "Register, change and retire stores"
+    METRICS_READ = "metrics:read", "See the numbers of /metrics"
+
+
+# What a till needs. The others are for keys of head office, which have these as well.
+TILL_SCOPES = (
+    Scope.SALES_WRITE, Scope.SALES_READ, Scope.STOCK_READ, Scope.STOCK_WRITE, Scope.CATALOG_READ,
+    Scope.STORES_READ,
+)  # fmt: skip
+SCOPES_CHARACTERS_MAX = 250
+
+
 class StoreScopedQuerySet(models.QuerySet[Any]):
-    """The one rule of who sees which store's rows: API, admin, commands and tasks ask here."""
+    """The one rule of who has which store's rows: API, admin, commands and tasks ask here."""
 
     store_field = "store_id"
 
     def visible_to(self, principal: "Principal") -> Self:
         """Keep the rows of the stores this principal may see."""
-        if principal.is_chain_wide:
+        return self._of(principal, everything=principal.reads_chain_wide)
+
+    def writable_by(self, principal: "Principal") -> Self:
+        """Keep the rows of the stores this principal may work for; an auditor sees more."""
+        return self._of(principal, everything=principal.works_chain_wide)
+
+    def _of(self, principal: "Principal", *, everything: bool) -> Self:
+        if everything:
             return self
         if principal.store is not None:
             return self.filter(**{self.store_field: principal.store.pk})
@@ -129,7 +160,10 @@ class Store(models.Model):
                 name="store_negative_stock_known",
             ),
         ]
-        permissions = [("work_chain_wide", "Works for the whole chain (head office)")]
+        permissions = [
+            ("work_chain_wide", "Works for the whole chain (head office)"),
+            ("read_chain_wide", "Sees the whole chain (an auditor)"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}"
@@ -152,7 +186,7 @@ class StoreMember(models.Model):
         return f"{self.user} in {self.store}"
 
 
-class StoreKeyQuerySet(models.QuerySet["StoreKey"]):
+class StoreKeyQuerySet(StoreScopedQuerySet):
     def working(self) -> Self:
         """Keys that open doors now: not revoked, in their time, of a store that is not retired."""
         now = clock.now()
@@ -182,10 +216,29 @@ class StoreKey(models.Model):
         related_name="keys",
         help_text="Empty: a head-office key, which sees every store.",
     )
+    scopes = models.CharField(
+        max_length=SCOPES_CHARACTERS_MAX,
+        blank=True,
+        db_default="",
+        help_text="Words of `Scope` with spaces between them; a key without any only says who it "
+        "is.",
+    )
     created_at = models.DateTimeField(default=clock.now, editable=False)
     valid_from = models.DateTimeField(default=clock.now)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="To the minute."
+    )
+    replaces = models.OneToOneField(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="replaced_by",
+        help_text="The key whose device gets this one; it ends by itself.",
+    )
 
     objects = StoreKeyQuerySet.as_manager()
 
@@ -200,3 +253,7 @@ class StoreKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix} {self.name}"
+
+    @cached_property
+    def scope_set(self) -> frozenset[str]:
+        return frozenset(self.scopes.split())

@@ -10,17 +10,22 @@ from django.contrib.admin import AdminSite
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.db.models import Count
 from django.http import HttpRequest
+from django.utils.html import format_html_join
 from unfold.admin import TabularInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from accounts import roles
 from accounts.models import User
-from stores.backoffice import BackOfficeAdmin
+from stores.backoffice import BackOfficeAdmin, find_principal
 from stores.models import StoreMember
 
 # What gives power over the whole chain is given by those who have it.
 GIVEN_BY_SUPERUSERS = ("is_superuser", "groups", "user_permissions")
+CHAIN_WIDE = {"work_chain_wide", "read_chain_wide"}
+STORES_SHOWN = 3
 
 
 class StoreMemberInline(TabularInline):  # type: ignore[misc]
@@ -49,7 +54,9 @@ class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     inlines = (StoreMemberInline,)
-    list_display = ("username", "first_name", "last_name", "email", "show_state", "is_superuser")
+    list_display = (
+        "username", "first_name", "last_name", "show_roles", "show_stores", "show_state",
+    )  # fmt: skip
     list_filter = ("is_active", "is_superuser", "groups")
     filter_horizontal = ()
     autocomplete_fields = ("groups",)
@@ -62,13 +69,34 @@ class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc
             "May do",
             {
                 "fields": ("groups", "user_permissions", "is_superuser"),
-                "description": "Only a superuser gives these. The permission to work for the "
-                "whole chain lets a person see every store; without it they see the stores "
-                "listed below.",
+                "description": "Only a superuser gives these. One role is usually all a person "
+                "needs: what each may do stands on the page of the role. Head office, catalogue "
+                "managers and auditors see every store; anybody else the stores listed below.",
             },
         ),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        rows = super().get_queryset(request)
+        return rows.prefetch_related(
+            "groups__permissions", "user_permissions", "store_memberships__store"
+        )
+
+    @display(description="Roles", label=True)
+    def show_roles(self, user: User) -> Any:
+        names = [group.name for group in user.groups.all()]
+        return [*(["Superuser"] if user.is_superuser else []), *names] or None
+
+    @display(description="Stores")
+    def show_stores(self, user: User) -> str:
+        given = {p.codename for group in user.groups.all() for p in group.permissions.all()}
+        given |= {p.codename for p in user.user_permissions.all()}
+        if user.is_superuser or given & CHAIN_WIDE:
+            return "the whole chain"
+        codes = sorted(member.store.code for member in user.store_memberships.all())
+        more = f" and {len(codes) - STORES_SHOWN} more" if len(codes) > STORES_SHOWN else ""
+        return ", ".join(codes[:STORES_SHOWN]) + more
 
     @display(
         description="May sign in",
@@ -92,7 +120,8 @@ class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc
         return field
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._may_write(request) and bool(super().has_view_permission(request, obj))
+        sees_all = find_principal(request).reads_chain_wide
+        return sees_all and bool(super().has_view_permission(request, obj))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if isinstance(obj, User) and obj.is_superuser and not request.user.is_superuser:
@@ -101,16 +130,50 @@ class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc
 
 
 class GroupAdmin(DjangoGroupAdmin, BackOfficeAdmin):
-    """A group is a role: a name for a set of permissions."""
+    """A group is a role: a name for a set of permissions.
+
+    Those of accounts/roles.py are there to be read: the next migrate would undo a change.
+    """
 
     is_written_by_head_office = True
     filter_horizontal = ()
+    list_display = ("name", "show_where", "show_people", "show_kind")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).annotate(people=Count("user"))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("name", "show_where", "show_rights") if _is_ours(obj) else ("name", "permissions")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("show_where", "show_rights")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_superuser)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.is_superuser)
+        return bool(request.user.is_superuser) and not _is_ours(obj)
+
+    @display(description="For")
+    def show_where(self, group: Group) -> str:
+        return roles.WHOSE_STORES.get(group.name, "the stores of the person")
+
+    @display(description="People")
+    def show_people(self, group: Any) -> int:
+        return int(group.people)
+
+    @display(description="Kind", label={"Of the program": "info", "Your own": "success"})
+    def show_kind(self, group: Group) -> str:
+        return "Of the program" if _is_ours(group) else "Your own"
+
+    @display(description="May do")
+    def show_rights(self, group: Group) -> str:
+        rights = [right for right in roles.TABLE if group.name in right.roles]
+        return format_html_join("", "<div>{}</div>", ((right.words,) for right in rights))
+
+
+def _is_ours(group: Group | None) -> bool:
+    return group is not None and group.name in roles.ROLES
 
 
 def register(site: AdminSite) -> None:

@@ -5,8 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from accounts.models import User
-from inventory_project.errors import NotFound
+from inventory_project.errors import Forbidden, NotFound
 from stores.models import STORE_CODE_PATTERN, Store, StoreKey
+
+
+class NotYours(Forbidden):
+    """A write for a store that the caller may see, as an auditor sees all, and not work for."""
+
+    code = "not_your_store"
 
 
 @dataclass(frozen=True)
@@ -30,17 +36,28 @@ class Principal:
         return self.store is not None
 
     @cached_property
-    def is_chain_wide(self) -> bool:
-        """Head office: its keys, superusers, and staff with the permission `work_chain_wide`."""
+    def works_chain_wide(self) -> bool:
+        """Head office: its keys, superusers, and staff with the permission `work_chain_wide`.
+
+        What it may do there is another question: a role's permissions, a key's scopes.
+        """
         if self.key is not None:
             return self.store is None
-        user = self.user
-        return user is not None and (user.is_superuser or user.has_perm("stores.work_chain_wide"))
+        return self.may("stores.work_chain_wide")
+
+    @cached_property
+    def reads_chain_wide(self) -> bool:
+        """Sees every store: head office, and who checks its books."""
+        return self.works_chain_wide or self.may("stores.read_chain_wide")
+
+    def may(self, permission: str) -> bool:
+        """Whether this is a person with the permission, such as `stock.view_level`."""
+        return self.user is not None and self.user.has_perm(permission)
 
     @property
     def scope(self) -> str:
         """Which stores it sees, in a word: who has the same word sees the same rows."""
-        if self.is_chain_wide:
+        if self.reads_chain_wide:
             return "chain"
         ids = [self.store.pk] if self.store else sorted(self.member_store_ids)
         return f"stores {ids}"
@@ -73,6 +90,19 @@ class Principal:
         if found is None:
             raise NotFound("There is no such store.", pointer="/store")
         return found
+
+    def get_store_to_write(self, code: str | None) -> Store:
+        """As `get_store`, of a store it works for. Raises NotFound, and NotYours for a store it
+        only sees."""
+        store = self.get_store(code)
+        self.refuse_unless_writable(store)
+        return store
+
+    def refuse_unless_writable(self, store: Store) -> None:
+        """Raises NotYours for a store it only sees."""
+        if self.works_chain_wide or store == self.store or store.pk in self.member_store_ids:
+            return
+        raise NotYours("You see this store and do not work for it.")
 
 
 SYSTEM = Principal()

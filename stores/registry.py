@@ -3,24 +3,28 @@
 import secrets
 import string
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, count
 from typing import Any
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 from django.utils import timezone as clock
 
 from inventory_project.caching import STAMP_BITS
-from inventory_project.errors import Conflict
+from inventory_project.errors import Conflict, Invalid
 from stores.authentication import hash_secret
-from stores.models import Store, StoreKey, StoresHead
+from stores.models import TILL_SCOPES, Scope, Store, StoreKey, StoresHead
 
 KEY_PREFIX_CHARACTERS = 10
 KEY_SECRET_BYTES = 32
 # A key that shall work at once works also in a process whose clock is a day slow.
 CLOCK_BEHIND_MAX = timedelta(days=1)
+# How long a device has to be given its new key, while the old one still works.
+OVERLAP = timedelta(hours=24)
+OVERLAP_HOURS_MAX = 24 * 90
 _PREFIX_ALPHABET = string.ascii_lowercase + string.digits
 
 
@@ -32,6 +36,12 @@ class KeyKnown(Conflict):
     """A key that is to be adopted opens something here already."""
 
     code = "key_known"
+
+
+class KeyNotRotated(Conflict):
+    """A key that opens nothing, or one that has its successor already."""
+
+    code = "key_not_rotated"
 
 
 @dataclass(frozen=True)
@@ -101,17 +111,35 @@ def restore_store(store: Store) -> Store:
     return change_store(store, retired_at=None) if store.retired_at else store
 
 
+def scopes_for(store: Store | None) -> tuple[Scope, ...]:
+    """All that a key of this store may be given; of head office, when it is None."""
+    if store is None:
+        return tuple(Scope)
+    # One shop keeps its own products, by the addresses of the first version.
+    return (*TILL_SCOPES, Scope.CATALOG_WRITE) if settings.SHOP else TILL_SCOPES
+
+
 def issue_key(
     *,
     name: str,
     store: Store | None,
+    scopes: Sequence[str] | None = None,
     valid_from: datetime | None = None,
     expires_at: datetime | None = None,
+    replaces: StoreKey | None = None,
 ) -> IssuedKey:
-    """Make a device key of `store`, or a head-office key when it is None.
+    """Make a device key of `store`, or a head-office key when it is None; with these scopes, or
+    with all that such a key can have.
 
     The secret is in the answer and nowhere else: what is lost is replaced, not read again.
+    Raises Invalid for a scope that such a key cannot have.
     """
+    possible = scopes_for(store)
+    chosen = possible if scopes is None else scopes
+    if not set(chosen) <= set(possible):
+        whose = "head office" if store is None else "a store"
+        detail = f"a key of {whose} can have: {', '.join(possible)}"
+        raise Invalid([("/scopes", "not_a_scope", detail)])
     prefix = "".join(secrets.choice(_PREFIX_ALPHABET) for _ in range(KEY_PREFIX_CHARACTERS))
     secret = secrets.token_urlsafe(KEY_SECRET_BYTES)
     key = StoreKey.objects.create(
@@ -119,6 +147,8 @@ def issue_key(
         secret_sha256=hash_secret(secret),
         name=name,
         store=store,
+        scopes=" ".join(scope for scope in Scope if scope in chosen),
+        replaces=replaces,
         valid_from=valid_from or clock.now() - CLOCK_BEHIND_MAX,
         expires_at=expires_at,
     )
@@ -130,6 +160,37 @@ def revoke_key(key: StoreKey) -> StoreKey:
     StoreKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=clock.now())
     key.refresh_from_db()
     return key
+
+
+@transaction.atomic
+def rotate_key(
+    key: StoreKey, *, overlap: timedelta = OVERLAP, expires_at: datetime | None = None
+) -> IssuedKey:
+    """Make the key that follows this one: of the same store, name and scopes. The old one works
+    until the overlap is over, so that its device can be given the new one in between.
+
+    A key with an end gets a successor that lives as long, if no other end is told.
+    Raises KeyNotRotated for a key that opens nothing or has been rotated.
+    """
+    found = StoreKey.objects.working().select_for_update(of=("self",)).filter(pk=key.pk)
+    old: StoreKey | None = found.select_related("store").first()
+    if old is None:
+        raise KeyNotRotated("This key opens nothing any more. Issue a new one.")
+    if StoreKey.objects.filter(replaces=old).exists():
+        raise KeyNotRotated("This key has been rotated already. Rotate the one that follows it.")
+    now = clock.now()
+    if expires_at is None and old.expires_at is not None:
+        expires_at = now + (old.expires_at - old.created_at)
+    issued = issue_key(
+        name=old.name,
+        store=old.store,
+        scopes=old.scopes.split(),
+        expires_at=expires_at,
+        replaces=old,
+    )
+    ends = now + overlap
+    StoreKey.objects.filter(pk=old.pk).update(expires_at=min(old.expires_at or ends, ends))
+    return issued
 
 
 @transaction.atomic
@@ -162,6 +223,8 @@ def _adopt_key(store: Store, key: StoreKey, now: datetime) -> StoreKey:
         secret_sha256=key.secret_sha256,
         name=key.name,
         store=store,
+        # What a shop's key did with its own products is head office's business here.
+        scopes=" ".join(scope for scope in TILL_SCOPES if scope in key.scope_set),
         created_at=key.created_at,
         valid_from=key.valid_from,
         expires_at=key.expires_at,

@@ -16,7 +16,7 @@ from inventory_project.schema import KNOWN_ETAG
 from stores import registry
 from stores.filters import StoreFilter
 from stores.models import Store, StoresHead
-from stores.permissions import ReadsAllHeadOfficeWrites, principal_of
+from stores.permissions import ADD_STORE, CHANGE_STORE, READ_STORES, principal_of
 from stores.serializers import StoreSerializer
 from stores.writing import read_columns, write_store
 
@@ -26,7 +26,13 @@ from stores.writing import read_columns, write_store
     retrieve=extend_schema(summary="One store"),
 )
 class StoreViewSet(viewsets.GenericViewSet[Store]):
-    permission_classes = [ReadsAllHeadOfficeWrites]
+    needs = {
+        "list": READ_STORES,
+        "retrieve": READ_STORES,
+        "create": ADD_STORE,
+        "partial_update": CHANGE_STORE,
+        "retire": CHANGE_STORE,
+    }
     serializer_class = StoreSerializer
     filterset_class = StoreFilter
     pagination_class = KeysetPagination

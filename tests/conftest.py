@@ -15,6 +15,16 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left_out]
 
 
+def pytest_terminal_summary(terminalreporter):
+    """How much of the matrix of tests/security was asked, and how much was as declared."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    called = [report for report in reports if getattr(report, "when", "") == "call"]
+    cells = [told for report in called for name, told in report.user_properties if name == "cells"]
+    if cells:
+        right, asked = (sum(numbers) for numbers in zip(*cells, strict=True))
+        terminalreporter.write_line(f"matrix: {right:,}/{asked:,} cells")
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker):
     with django_db_blocker.unblock():

@@ -19,7 +19,10 @@ from tests.environment import OWNER_URL
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 # Made by migrate itself, not by tests.
-KEPT_TABLES = {"django_migrations", "django_content_type", "auth_permission"}
+KEPT_TABLES = {
+    "django_migrations", "django_content_type", "auth_permission", "auth_group",
+    "auth_group_permissions",
+}  # fmt: skip
 
 
 def migrate() -> None:

@@ -2,7 +2,7 @@
 
 import re
 
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from accounts.models import User
@@ -34,6 +34,15 @@ def make_staff(*stores, permissions=EVERYTHING, username="sana") -> User:
     """Somebody who works for these stores only."""
     user = User.objects.create(username=username, is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    for store in stores:
+        StoreMember.objects.create(user=user, store=store)
+    return user
+
+
+def make_person(role: str, *stores, username="") -> User:
+    """Somebody of a role that the program has, who works for these stores."""
+    user = User.objects.create(username=username or role.lower().replace(" ", "_"), is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
     for store in stores:
         StoreMember.objects.create(user=user, store=store)
     return user

@@ -32,7 +32,7 @@ def test_a_person_is_added_and_given_stores_and_roles(lahore, karachi):
     sana = User.objects.get(username="sana")
     assert (answer.status_code, answer.url) == (302, f"{USERS}{sana.pk}/change/")
     assert sana.check_password(PASSWORD)
-    role = Group.objects.create(name="Store manager")
+    role = Group.objects.get(name="Store manager")
     head.post(f"{USERS}{sana.pk}/change/", user_form(lahore, karachi, groups=[role.pk]))
     sana.refresh_from_db()
     assert (sana.is_staff, list(sana.groups.all())) == (True, [role])

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
 
-from stores.models import Store, StoreKey, StoresHead
+from stores.models import TILL_SCOPES, Store, StoreKey, StoresHead
 from tests import make, office
 
 pytestmark = pytest.mark.django_db
@@ -24,8 +24,9 @@ def head():
     return office.head_of_chain()
 
 
-def key_form(name="till 1", store="", date="", time=""):
-    return {"name": name, "store": store, "expires_at_0": date, "expires_at_1": time}
+def key_form(name="till 1", store="", date="", time="", may=TILL_SCOPES):
+    times = {"expires_at_0": date, "expires_at_1": time}
+    return {"name": name, "store": store, "may": [str(scope) for scope in may]} | times
 
 
 def read_credential(response):

@@ -44,7 +44,9 @@ def test_head_office_key_sees_every_store(lahore, karachi):
 def test_json_tells_key_prefix_and_store(lahore):
     told = json.loads(create_key("--store", "LHR-01", "--name", "till 1", "--json")[0])
     key = StoreKey.objects.get()
-    assert told == {"key": told["key"], "prefix": key.prefix, "store": "LHR-01"}
+    assert told == {
+        "key": told["key"], "prefix": key.prefix, "store": "LHR-01", "scopes": key.scopes.split(),
+    }  # fmt: skip
     assert told["key"].startswith(f"{key.prefix}.")
 
 

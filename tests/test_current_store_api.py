@@ -19,6 +19,14 @@ def test_till_learns_who_it_is(till, lahore, tea):
     assert told == {
         "store": till.get("/api/stores/LHR-01/").body,
         "key": StoreKey.objects.get().prefix,
+        "scopes": [
+            "sales:write",
+            "sales:read",
+            "stock:read",
+            "stock:write",
+            "catalog:read",
+            "stores:read",
+        ],
         "head_office": False,
         "batch_events_max": 1_000,
         "request_bytes_max": 1_048_576,

@@ -2,10 +2,10 @@
 
 import pytest
 
+from accounts import roles
 from orders.models import SaleEvent
 from stock.models import Movement
-from stores.models import StoreMember
-from tests import make
+from tests import make, office
 from tests.bad_input.doors import is_problem, park_sale
 from tests.databases import unchanged
 from tests.make import Api, apply_all, level_of, sale
@@ -86,8 +86,7 @@ def test_head_office_says_which_store(head_office, event):
 
 
 def test_person_of_the_store_decides_and_is_named(client, event):
-    user = make.make_user(is_staff=True)
-    StoreMember.objects.create(user=user, store=make.Store.objects.get())
+    user = office.make_person(roles.MANAGER, make.Store.objects.get())
     browser = Api()
     browser.client = client
     client.force_login(user)

@@ -8,9 +8,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone as clock
 
+from accounts import roles
 from stores import authentication, registry
-from stores.models import StoreKey, StoreMember
-from tests import make, routes
+from stores.models import StoreKey
+from tests import make, office, routes
 from tests.bad_input import raw
 from tests.bad_input.doors import MARK, is_problem
 from tests.databases import hash_tables, unchanged
@@ -160,8 +161,7 @@ def test_86_key_in_the_address_is_401_and_warned_of(till, caplog, name):
 @pytest.fixture
 def manager(client, lahore):
     """A browser in which a person of the Lahore store is signed in; CSRF is checked."""
-    user = make.make_user(is_staff=True)
-    StoreMember.objects.create(user=user, store=lahore)
+    user = office.make_person(roles.MANAGER, lahore)
     browser = Client(enforce_csrf_checks=True, raise_request_exception=False)
     browser.force_login(user)
     return browser

@@ -53,12 +53,15 @@ def test_sku_that_somebody_took_is_passed_over(head_office, tea):
     assert Product.objects.get(pk=number).sku == f"P{number}-2"
 
 
-def test_shops_key_adds_no_product_to_a_chain_but_to_a_shop(till, settings):
+def test_shops_key_adds_no_product_to_a_chain_but_to_a_shop(till, lahore, settings):
     body = {"name": "Soap", "category": "Home"}
     with unchanged():
         is_problem(till.post("/addproduct", body), 403, "permission_denied")
     settings.SHOP = True
-    assert till.post("/addproduct", body).status_code == 200
+    with unchanged():  # a key of the chain's day, which was not given this
+        is_problem(till.post("/addproduct", body), 403, "scope_missing")
+    of_shop = make.make_device(lahore)
+    assert of_shop.post("/addproduct", body).status_code == 200
     assert make.Api().post("/addproduct", body).status_code == 401
 
 

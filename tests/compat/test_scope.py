@@ -3,12 +3,12 @@
 import pytest
 from django.urls import resolve
 
-from accounts.models import User
+from accounts import roles
 from compat.urls import urlpatterns
 from stock.models import Movement
 from stores import registry
-from stores.models import StoreKey, StoreMember
-from tests import make
+from stores.models import StoreKey
+from tests import make, office
 from tests.bad_input.doors import is_problem
 from tests.compat.calls import all_calls, ask, put
 from tests.databases import unchanged
@@ -78,9 +78,7 @@ def test_head_office_does_all_but_what_needs_the_store_of_a_key(calls, head_offi
 def test_foreign_store_answers_byte_for_byte_like_a_missing_one(lahore, karachi, tea, row, who):
     api = make.make_device(karachi)
     if who == "staff":
-        user = User.objects.create(username="manager", is_staff=True)
-        StoreMember.objects.create(user=user, store=karachi)
-        api = Browser(user)
+        api = Browser(office.make_person(roles.MANAGER, karachi))
     foreign, missing = (all_calls(number, tea.pk)[row] for number in (lahore.pk, 999_999))
     if not names_a_store(foreign):
         return
@@ -100,8 +98,7 @@ def test_history_without_a_store_is_that_of_the_key(till, lahore, karachi, tea):
 
 
 def test_staff_move_stock_of_their_stores_and_are_named(lahore, tea):
-    user = User.objects.create(username="manager", is_staff=True)
-    StoreMember.objects.create(user=user, store=lahore)
+    user = office.make_person(roles.MANAGER, lahore)
     answer = put(Browser(user), f"/stock/{lahore.pk}/{tea.pk}", quantity=1, movementtype="add")
     assert answer.status_code == 200
     movement = Movement.objects.get()
@@ -110,8 +107,7 @@ def test_staff_move_stock_of_their_stores_and_are_named(lahore, tea):
 
 def test_form_of_another_site_with_the_cookie_of_staff_is_refused(lahore, tea):
     """A form needs no permission of the browser to be sent anywhere; the CSRF check stands."""
-    user = User.objects.create(username="manager", is_staff=True)
-    StoreMember.objects.create(user=user, store=lahore)
+    user = office.make_person(roles.MANAGER, lahore)
     browser = Browser(user)
     browser.client.handler = type(browser.client.handler)(enforce_csrf_checks=True)
     with unchanged():

@@ -9,10 +9,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone as clock
 
-from inventory_project.errors import InvalidValue
+from inventory_project.errors import Invalid, InvalidValue
 from inventory_project.fields import clean_text
 from stores import registry
-from stores.models import Store, StoreKey
+from stores.models import Scope, Store, StoreKey
 
 NAME_CHARACTERS_MAX = 80
 
@@ -28,15 +28,27 @@ class Command(BaseCommand):
         parser.add_argument(
             "--expires", metavar="YYYY-MM-DD", help="refused from the start of this day, store time"
         )
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=Scope.values,
+            metavar="SCOPE",
+            help="what it may do, once for each: "
+            f"{', '.join(Scope.values)}; all that such a key can have, if none is given",
+        )
         parser.add_argument("--json", action="store_true", help="print key, prefix and store")
 
     def handle(self, *args: Any, **options: Any) -> None:
         store = _find_store(options["store"]) if options["store"] is not None else None
-        issued = registry.issue_key(
-            name=_read_name(options["name"]),
-            store=store,
-            expires_at=_read_expiry(options["expires"], store),
-        )
+        try:
+            issued = registry.issue_key(
+                name=_read_name(options["name"]),
+                store=store,
+                scopes=options["scope"],
+                expires_at=_read_expiry(options["expires"], store),
+            )
+        except Invalid as error:
+            raise CommandError(f"--scope: {error.errors[0][2]}.") from error
         if options["json"]:
             self.stdout.write(json.dumps(_describe(issued.key, issued.credential)))
             return
@@ -75,9 +87,10 @@ def _read_expiry(value: str | None, store: Store | None) -> datetime | None:
     return expires_at
 
 
-def _describe(key: StoreKey, credential: str) -> dict[str, str | None]:
+def _describe(key: StoreKey, credential: str) -> dict[str, Any]:
     return {
         "key": credential,
         "prefix": key.prefix,
         "store": key.store.code if key.store else None,
+        "scopes": key.scopes.split(),
     }
