@@ -27,6 +27,15 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 if PRODUCTION and not (SECRET_KEY and ALLOWED_HOSTS):
     raise ImproperlyConfigured("PRODUCTION needs SECRET_KEY and ALLOWED_HOSTS in the environment.")
+# Keys of personal fields, see keyring.py: `id:base64,id:base64`, the first one writes; or a file of
+# such lines. Without either a desk makes itself LOCAL_DIR/field_keys.
+FIELD_KEYS = env.str("FIELD_KEYS", default="")
+FIELD_KEYS_FILE = env.str("FIELD_KEYS_FILE", default="")
+if PRODUCTION and not (FIELD_KEYS or FIELD_KEYS_FILE):
+    raise ImproperlyConfigured(
+        "PRODUCTION needs FIELD_KEYS or FIELD_KEYS_FILE in the environment, the keys of personal "
+        "fields: see docs/operate/security.md."
+    )
 SECURE_SSL_REDIRECT = PRODUCTION
 SESSION_COOKIE_SECURE = PRODUCTION
 CSRF_COOKIE_SECURE = PRODUCTION
