@@ -52,11 +52,18 @@ class StoreContactForm(StoreForm):
     """The form of those who may write whom to call. What cannot be read stays until something is
     written over it: who lost the key can go on."""
 
-    contact_name = forms.CharField(required=False, widget=UnfoldAdminTextInputWidget)
-    contact_phone = forms.CharField(
-        required=False, widget=UnfoldAdminTextInputWidget, help_text="Such as +92 42 111 222 333."
+    contact_name = forms.CharField(
+        label="Contact name", required=False, widget=UnfoldAdminTextInputWidget
     )
-    contact_email = forms.CharField(required=False, widget=UnfoldAdminTextInputWidget)
+    contact_phone = forms.CharField(
+        label="Contact phone",
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Such as +92 42 111 222 333.",
+    )
+    contact_email = forms.CharField(
+        label="Contact email", required=False, widget=UnfoldAdminTextInputWidget
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

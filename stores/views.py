@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpResponseBase
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status, viewsets
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,6 +22,8 @@ from stores.permissions import ReadsAllHeadOfficeWrites, principal_of
 from stores.principals import Principal
 from stores.serializers import StoreDetailSerializer, StoreSerializer
 from stores.writing import read_columns, write_store
+
+NO_CONTACTS = "Only head office sees and changes whom to call about a store."
 
 
 @extend_schema_view(
@@ -87,7 +89,7 @@ class StoreViewSet(viewsets.GenericViewSet[Store]):
     def _list_by_contact(self, request: Request) -> Response:
         """Made anew each time: neither memory nor Redis shall know who was looked for."""
         if not may_see_contacts(principal_of(request)):
-            raise PermissionDenied
+            raise PermissionDenied(NO_CONTACTS)
         return Response(self._make_page())
 
     def _make_page(self) -> Any:
@@ -113,7 +115,7 @@ def _read_contact(
     if "contact" not in sent:
         return None
     if not may_write_contacts(principal):
-        raise PermissionDenied
+        raise PermissionDenied(NO_CONTACTS)
     parts = sent["contact"]
     if len(parts) == len(Contact._fields) or store is None:
         return Contact(**parts)
