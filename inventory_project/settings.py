@@ -5,12 +5,15 @@ under LOCAL_DIR. `DATABASE_URL` and `REDIS_URL` make it the one for a chain. `PR
 refuses to start on what is only good for a desk.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
+
+from inventory_project.transport import find_plain_database, find_plain_redis
 
 env = environ.Env()
 
@@ -75,6 +78,7 @@ INSTALLED_APPS = [
     "orders",
 ]
 MIDDLEWARE = [
+    "inventory_project.headers.TellBrowsers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "inventory_project.api.RefuseBeforeReading",
@@ -181,12 +185,18 @@ else:
             )
         ),
     )
+_plain = find_plain_database(_database, os.environ)
+if PRODUCTION and _plain and not env.bool("ALLOW_PLAIN_DATABASE", default=False):
+    raise ImproperlyConfigured(_plain)
 
 # --- Redis, or nothing ----------------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
 REDIS_TIMEOUT_S = 1
 if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://")):
     raise ImproperlyConfigured("REDIS_URL begins with redis:// or rediss://, also for Valkey.")
+_plain = find_plain_redis(REDIS_URL)
+if PRODUCTION and _plain and not env.bool("ALLOW_PLAIN_REDIS", default=False):
+    raise ImproperlyConfigured(_plain)
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     # The bell's "already rung" mark has to be seen by web and worker alike: Redis, or a folder.
