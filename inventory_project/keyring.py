@@ -128,6 +128,13 @@ def get_keyring() -> KeyRing:
     return _load_keyring(settings.FIELD_KEYS, settings.FIELD_KEYS_FILE, settings.LOCAL_DIR)
 
 
+def find_key_place() -> str:
+    """Where this process has its keys from, for a person."""
+    if settings.FIELD_KEYS:
+        return "FIELD_KEYS"
+    return str(settings.FIELD_KEYS_FILE or settings.LOCAL_DIR / LOCAL_KEYS_NAME)
+
+
 @cache
 def _load_keyring(text: str, file: str, local: Path) -> KeyRing:
     if text and file:
