@@ -75,7 +75,7 @@ def test_killed_at_random_rows_every_row_stays_readable_and_the_next_run_goes_on
     assert (code, read_all()) == (0, made)
     assert count_by_key() == {"k2": STORES}
     assert f"{STORES} rows looked at, {STORES - before} sealed anew with k2." in said
-    assert f"In use: k2, {STORES} rows." in said and "Not in use any more: k1." in said
+    assert f"In use: k2, {STORES} rows." in said and "Not in use: k1." in said
     settings.FIELD_KEYS = NEW
     assert read_all() == made
     assert list(find_stores(phone=made["C007"].phone)) == [Store.objects.get(code="C007").pk]

@@ -45,6 +45,6 @@ class Command(BaseCommand):
         for key_id in ring.key_ids:
             if key_id not in rotation.in_use and key_id != ring.writing_id:
                 self.stdout.write(
-                    f"Not in use any more: {key_id}. Take it out of FIELD_KEYS, and keep it as "
-                    "long as backups from before today."
+                    f"Not in use: {key_id}. If it is an older one, take it out of FIELD_KEYS, and "
+                    "keep it as long as backups from before today."
                 )
