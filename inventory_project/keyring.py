@@ -51,21 +51,19 @@ class KeyRing:
     """Keys by their ids, as pairs of derived ones; the first writes."""
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
+        self._keys = dict(keys)
         self._sealing = {name: AESGCM(_derive(key, b"seal")) for name, key in keys.items()}
         self._indexing = {name: _derive(key, b"blind index") for name, key in keys.items()}
         self.writing_id = next(iter(keys))
 
     @property
     def key_ids(self) -> list[str]:
-        return list(self._sealing)
+        return list(self._keys)
 
     def with_others(self, other: "KeyRing") -> "KeyRing":
         """These keys, and behind them those of another ring whose ids are not among them."""
-        joined = KeyRing.__new__(KeyRing)
-        joined._sealing = {**other._sealing, **self._sealing}
-        joined._indexing = {**other._indexing, **self._indexing}
-        joined.writing_id = self.writing_id
-        return joined
+        more = {name: key for name, key in other._keys.items() if name not in self._keys}
+        return KeyRing(self._keys | more)
 
     def seal(self, text: str, place: bytes) -> bytes:
         """Encrypt `text` so that it can be read at this place only."""

@@ -15,7 +15,7 @@ def draw_key(key_id):
     return f"{key_id}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
-def make_stores(count, settings=None):
+def make_stores(count):
     """Stores `C000`, `C001` … with contacts that tell them apart; returns contacts by code."""
     made = {}
     for number in range(count):
