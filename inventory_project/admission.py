@@ -24,6 +24,7 @@ import orjson
 
 from inventory_project.api import PROBLEM_CONTENT_TYPE, make_problem
 from inventory_project.errors import TryLater
+from inventory_project.headers import API_HEADERS
 
 ALWAYS_IN = ("/health/", "/metrics")
 # Nothing of a key but its beginning, which is its public name: who asks is no secret, the key is.
@@ -37,7 +38,7 @@ _HEADERS = [
     ("Content-Type", PROBLEM_CONTENT_TYPE),
     ("Content-Length", str(len(_BODY))),
     ("Retry-After", str(RETRY_AFTER_S)),
-    ("Cache-Control", "no-store"),
+    *API_HEADERS,
 ]
 _HEADERS_ASGI = [(name.lower().encode(), value.encode()) for name, value in _HEADERS]
 

@@ -318,8 +318,6 @@ class RefuseBeforeReading:
             # to POST a sale, and take the 200 for an answer.
             return problem_response(404, "not_found", "Every address here ends with a slash.")
         response: HttpResponseBase = self.get_response(request)
-        if _is_api(request) and not response.has_header("Cache-Control"):
-            response["Cache-Control"] = "no-store"
         return response
 
 

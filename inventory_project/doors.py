@@ -15,6 +15,7 @@ from django.http.request import split_domain_port, validate_host
 from rest_framework.exceptions import ParseError
 
 from inventory_project.api import PROBLEM_CONTENT_TYPE, describe_problem, make_problem
+from inventory_project.headers import API_HEADERS
 from inventory_project.limits import tell
 from inventory_project.windows import Standing
 
@@ -22,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 _JSON_TYPES = frozenset(("application/json", "application/json; charset=utf-8"))
 _ACCEPTS = frozenset(("", "*/*", "application/json", "application/json, */*;q=0.5"))
-_HEADERS = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
 _BROKEN = make_problem(500, "broken", "Something went wrong here. It has been noted.")
 HOSTS_KNOWN_MAX = 1_000
 
@@ -114,7 +114,7 @@ def _write(
 ) -> Answer:
     body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
     headers = [
-        ("Content-Type", content_type), ("Content-Length", str(len(body))), *_HEADERS, *extra
+        ("Content-Type", content_type), ("Content-Length", str(len(body))), *API_HEADERS, *extra
     ]  # fmt: skip
     if settings.PRODUCTION:
         headers.append(("Strict-Transport-Security", _write_hsts()))

@@ -5,12 +5,15 @@ under LOCAL_DIR. `DATABASE_URL` and `REDIS_URL` make it the one for a chain. `PR
 refuses to start on what is only good for a desk.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
+
+from inventory_project.transport import find_plain_database, find_plain_redis
 
 env = environ.Env()
 
@@ -27,6 +30,15 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["127.0.
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 if PRODUCTION and not (SECRET_KEY and ALLOWED_HOSTS):
     raise ImproperlyConfigured("PRODUCTION needs SECRET_KEY and ALLOWED_HOSTS in the environment.")
+# Keys of personal fields, see keyring.py: `id:base64,id:base64`, the first one writes; or a file of
+# such lines. Without either a desk makes itself LOCAL_DIR/field_keys.
+FIELD_KEYS = env.str("FIELD_KEYS", default="")
+FIELD_KEYS_FILE = env.str("FIELD_KEYS_FILE", default="")
+if PRODUCTION and not (FIELD_KEYS or FIELD_KEYS_FILE):
+    raise ImproperlyConfigured(
+        "PRODUCTION needs FIELD_KEYS or FIELD_KEYS_FILE in the environment, the keys of personal "
+        "fields: see docs/operate/security.md."
+    )
 SECURE_SSL_REDIRECT = PRODUCTION
 SESSION_COOKIE_SECURE = PRODUCTION
 CSRF_COOKIE_SECURE = PRODUCTION
@@ -66,6 +78,7 @@ INSTALLED_APPS = [
     "orders",
 ]
 MIDDLEWARE = [
+    "inventory_project.headers.TellBrowsers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "inventory_project.api.RefuseBeforeReading",
@@ -172,12 +185,18 @@ else:
             )
         ),
     )
+_plain = find_plain_database(_database, os.environ)
+if PRODUCTION and _plain and not env.bool("ALLOW_PLAIN_DATABASE", default=False):
+    raise ImproperlyConfigured(_plain)
 
 # --- Redis, or nothing ----------------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
 REDIS_TIMEOUT_S = 1
 if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://")):
     raise ImproperlyConfigured("REDIS_URL begins with redis:// or rediss://, also for Valkey.")
+_plain = find_plain_redis(REDIS_URL)
+if PRODUCTION and _plain and not env.bool("ALLOW_PLAIN_REDIS", default=False):
+    raise ImproperlyConfigured(_plain)
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     # The bell's "already rung" mark has to be seen by web and worker alike: Redis, or a folder.

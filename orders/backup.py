@@ -3,7 +3,8 @@
 A copy is looked at before it gets its name: every page is read, and its ledger is checked.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
@@ -20,6 +21,8 @@ from inventory_project.database_file import (
     set_aside,
 )
 from inventory_project.errors import Conflict
+from inventory_project.keyring import get_keyring
+from inventory_project.rotation import count_by_key
 from inventory_project.running import while_stopped
 from orders.models import SaleEvent, Status
 from stock.checking import check_ledger
@@ -54,6 +57,13 @@ class Contents:
     parked: int
     size_bytes: int
     is_sound: bool
+    # Rows by the key that has sealed their personal fields; the keys are in no backup.
+    sealed_by: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def keys_missing(self) -> list[str]:
+        """Keys that are needed to read its personal fields and are not here."""
+        return sorted(set(self.sealed_by) - set(get_keyring().key_ids)) if self.sealed_by else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +153,5 @@ def look_into(file: Path) -> Contents:
             parked=events.filter(status=Status.PARKED).count(),
             size_bytes=file.stat().st_size,
             is_sound=report.is_sound,
+            sealed_by=count_by_key(alias),
         )

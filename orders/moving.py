@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import connection, transaction
 from django.db.models import BigIntegerField
 from django.db.models.functions import Cast
@@ -30,6 +30,7 @@ from inventory_project.database_file import (
 )
 from inventory_project.errors import Conflict
 from inventory_project.failpoints import reach
+from inventory_project.keyring import Unreadable, get_keyring, read_key_file
 from inventory_project.running import while_stopped
 from orders import sales
 from orders.models import SaleEvent, Status
@@ -37,6 +38,7 @@ from stock import ledger
 from stock.history import Past, Standing
 from stock.models import LedgerHead, Level, Movement
 from stores import registry
+from stores.contacts import Contact, read_contact
 from stores.models import Store, StoreKey, validate_store_code
 
 ROWS_READ_AT_ONCE = 1_000
@@ -110,6 +112,8 @@ class Wish:
     store_code: str = ""
     code: str = ""
     renames: bool = False
+    # The shop's key file; without one the chain's keys have to do.
+    field_keys: Path | None = None
 
 
 def find_chain() -> str:
@@ -283,7 +287,7 @@ def _write(shop: Shop, wish: Wish, on_progress: Progress | None, *, keeps: bool 
         shop.products, shop.categories, rename_as=code if wish.renames else ""
     )
     refuse_other_meaning(shop.products, _read_waiting_codes(shop), catalogue)
-    store = _register(shop.store, code)
+    store = _register(shop.store, code, _read_contact(shop, wish))
     devices = registry.adopt_keys(store=store, keys=shop.keys)
     ids = _Ids(store.pk, catalogue.ids, devices, _adopt_people(shop, code))
     ledger.adopt_history(
@@ -297,11 +301,26 @@ def _write(shop: Shop, wish: Wish, on_progress: Progress | None, *, keeps: bool 
     return _tell(shop, code, catalogue)
 
 
-def _register(theirs: Store, code: str) -> Store:
+def _read_contact(shop: Shop, wish: Wish) -> Contact:
+    """Read with the keys of the shop; the chain seals it with its own."""
+    ring = get_keyring()
+    try:
+        if wish.field_keys:
+            ring = ring.with_others(read_key_file(wish.field_keys))
+        return read_contact(shop.store, ring=ring, using=shop.alias)
+    except (Unreadable, ImproperlyConfigured) as error:
+        raise CannotMove(
+            f"The shop's contact cannot be read. {error} Name the key file of the shop with "
+            "--field-keys; if it is lost, write a new contact in the shop's back office first."
+        ) from error
+
+
+def _register(theirs: Store, code: str, contact: Contact) -> Store:
     return registry.register_store(
         code=code, name=theirs.name, address=theirs.address, timezone=theirs.timezone,
         currency=theirs.currency, negative_stock=theirs.negative_stock,
         created_at=theirs.created_at, retired=theirs.retired_at is not None,
+        contact=contact,
     )  # fmt: skip
 
 

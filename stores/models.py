@@ -1,6 +1,7 @@
 """Store and its keys. Rules of one row stand here; what happens to them in registry.py."""
 
 import re
+import unicodedata
 import zoneinfo
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -10,6 +11,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone as clock
+
+from inventory_project.sealing import SealedField, SealedRow
 
 if TYPE_CHECKING:
     from stores.principals import Principal
@@ -167,6 +170,38 @@ class Store(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}"
+
+
+def normalise_phone(text: str) -> str:
+    """The digits, with a plus where it says the country: `0092 (0)42-111` is `+9242111`."""
+    digits = "".join(c for c in text.replace("(0)", "") if c.isascii() and c.isdecimal())
+    if text.strip().startswith("+"):
+        return f"+{digits}"
+    return f"+{digits[2:]}" if digits.startswith("00") else digits
+
+
+def normalise_email(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold().strip()
+
+
+class StoreContact(SealedRow):
+    """Whom to call about a store, sealed. (Table class C.)
+
+    A table of its own: a store is in every request, list and kept answer, and this in none of them.
+    """
+
+    store = models.OneToOneField(Store, on_delete=models.CASCADE, related_name="contact")
+    name = SealedField()
+    phone = SealedField()
+    email = SealedField()
+    phone_index = models.BinaryField(null=True, editable=False, db_index=True)
+    email_index = models.BinaryField(null=True, editable=False, db_index=True)
+
+    looked_up = {"phone": normalise_phone, "email": normalise_email}
+    sealed_to = "store_id"
+
+    def __str__(self) -> str:
+        return f"Contact of {self.store}"
 
 
 class StoreMember(models.Model):

@@ -16,7 +16,8 @@ from django.utils import timezone as clock
 from inventory_project.caching import STAMP_BITS
 from inventory_project.errors import Conflict, Invalid
 from stores.authentication import hash_secret
-from stores.models import TILL_SCOPES, Scope, Store, StoreKey, StoresHead
+from stores.contacts import Contact
+from stores.models import TILL_SCOPES, Scope, Store, StoreContact, StoreKey, StoresHead
 
 KEY_PREFIX_CHARACTERS = 10
 KEY_SECRET_BYTES = 32
@@ -53,7 +54,14 @@ class IssuedKey:
 
 
 @transaction.atomic
-def register_store(*, code: str = "", name: str, retired: bool = False, **fields: Any) -> Store:
+def register_store(
+    *,
+    code: str = "",
+    name: str,
+    retired: bool = False,
+    contact: Contact | None = None,
+    **fields: Any,
+) -> Store:
     """Make a store and return it; `fields` are address, timezone, currency, negative_stock and,
     of one that comes from elsewhere, created_at. Without a code it gets `S<id>`.
 
@@ -74,6 +82,8 @@ def register_store(*, code: str = "", name: str, retired: bool = False, **fields
         raise
     if not code:
         _name_by_id(store)
+    if contact is not None and any(contact):
+        _write_contact(store, contact)
     return store
 
 
@@ -88,8 +98,9 @@ def _name_by_id(store: Store) -> None:
 
 
 @transaction.atomic
-def change_store(store: Store, **fields: Any) -> Store:
-    """Change name, address, timezone, currency or negative_stock; returns the store.
+def change_store(store: Store, *, contact: Contact | None = None, **fields: Any) -> Store:
+    """Change name, address, timezone, currency or negative_stock; returns the store. `contact`
+    takes the place of the one before, which need not be readable.
 
     The code stays for ever: it is in the addresses and journals of every till.
     """
@@ -98,7 +109,22 @@ def change_store(store: Store, **fields: Any) -> Store:
         setattr(store, name, value)
     store.version = version
     store.save(update_fields=[*fields, "version"])
+    if contact is not None:
+        _write_contact(store, contact)
     return store
+
+
+def _write_contact(store: Store, contact: Contact) -> None:
+    """Where nobody is named, no row says so."""
+    if not any(contact):
+        StoreContact.objects.filter(store_id=store.pk).delete()
+        return
+    row = StoreContact(store=store)
+    row.seal(**contact._asdict())
+    columns = (*Contact._fields, "phone_index", "email_index")
+    StoreContact.objects.update_or_create(
+        store_id=store.pk, defaults={name: getattr(row, name) for name in columns}
+    )
 
 
 def retire_store(store: Store) -> Store:

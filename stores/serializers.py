@@ -9,6 +9,7 @@ from inventory_project.api import ParsedField, StrictSerializer
 from inventory_project.errors import InvalidValue
 from inventory_project.fields import clean_text
 from inventory_project.serializing import TextField, WordField, YesNoField
+from stores import contacts
 from stores.models import (
     STORE_CODE_CHARACTERS_MAX,
     NegativeStock,
@@ -56,6 +57,12 @@ class CurrencyField(ParsedField):
         super().__init__(parse=_read_valid(validate_currency), **kwargs)
 
 
+class ContactPartField(ParsedField):
+    def __init__(self, *, clean: Callable[[Any], str], characters_max: int, **kwargs: Any) -> None:
+        super().__init__(parse=clean, required=False, **kwargs)
+        self._spectacular_annotation = {"field": {"type": "string", "maxLength": characters_max}}
+
+
 class StoreSerializer(StrictSerializer):
     """A store as the API shows and takes it."""
 
@@ -78,3 +85,23 @@ class StoreSerializer(StrictSerializer):
         if self.instance is not None:
             raise serializers.ValidationError("Use the retire address.", code="fixed")
         return value
+
+
+class ContactSerializer(StrictSerializer):
+    """Whom to call about a store. A part that is not sent stays as it is."""
+
+    name = ContactPartField(clean=contacts.clean_name, characters_max=contacts.NAME_CHARACTERS_MAX)
+    phone = ContactPartField(
+        clean=contacts.clean_phone, characters_max=contacts.PHONE_CHARACTERS_MAX
+    )
+    email = ContactPartField(
+        clean=contacts.clean_email, characters_max=contacts.EMAIL_CHARACTERS_MAX
+    )
+
+
+class StoreDetailSerializer(StoreSerializer):
+    """A store with what is shown to head office only, and in no list."""
+
+    contact = ContactSerializer(
+        required=False, help_text="Head office only: others neither see nor send it."
+    )

@@ -98,7 +98,8 @@ def test_in_production_only_people_who_are_signed_in_read_the_schema(committed, 
     make.make_user("manager", is_staff=True)
     credential = make.make_device(make.make_store()).credential
     environment = os.environ | {
-        "PRODUCTION": "true", "SECRET_KEY": "s" * 60, "ALLOWED_HOSTS": "shop.example",
+        "PRODUCTION": "true", "SECRET_KEY": "s" * 60, "FIELD_KEYS": f"k1:{'A' * 43}=",
+        "ALLOWED_HOSTS": "shop.example",
         "DJANGO_SETTINGS_MODULE": "inventory_project.settings",
     }  # fmt: skip
     subprocess.run(

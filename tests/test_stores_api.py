@@ -24,7 +24,7 @@ def test_store_is_registered_changed_and_retired(head_office):
     assert made.body == {
         "code": "LHR-01", "name": "Lahore", "address": "The Mall", "timezone": "Asia/Karachi",
         "currency": "PKR", "negative_stock": "refuse", "retired_at": None,
-        "created_at": made.body["created_at"],
+        "created_at": made.body["created_at"], "contact": {"name": "", "phone": "", "email": ""},
     }  # fmt: skip
     assert head_office.get("/api/stores/LHR-01/").body == made.body
     changed = head_office.patch("/api/stores/LHR-01/", {"name": "Lahore 1", "address": ""})

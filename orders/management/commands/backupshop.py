@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inventory_project.errors import DomainError
+from inventory_project.keyring import find_key_place
 from orders.backup import Contents, back_up, find_database
 
 
@@ -29,6 +30,11 @@ class Command(BaseCommand):
             raise CommandError(f"{file} cannot be written: {error.strerror}.") from error
         self.stdout.write(f"{file}: {describe(contents)}, in {time.monotonic() - began:.1f} s.")
         self.stdout.write(f"It is a copy of {database}.")
+        if contents.sealed_by:
+            self.stdout.write(
+                f"Contacts in it are sealed with {', '.join(sorted(contents.sealed_by))}, which is "
+                f"not in it: keep {find_key_place()} elsewhere, too."
+            )
         if not contents.is_sound:
             self.stderr.write("Its ledger is NOT sound, as it was copied: run checkledger.")
             sys.exit(1)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from inventory_project.errors import DomainError
+from inventory_project.keyring import LOCAL_KEYS_NAME
 from orders.moving import Move, Wish, find_chain, move_shop, plan_move
 from stock.checking import check_ledger
 from stores.models import Store
@@ -35,6 +36,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--rename-given-skus", dest="renames", action="store_true",
             help="give CODE-P1 to the shop's P1 where the chain's P1 is another product",
+        )  # fmt: skip
+        parser.add_argument(
+            "--field-keys", metavar="FILE", type=Path, default=None,
+            help=f"the keys of the shop's contacts; default {LOCAL_KEYS_NAME} beside its database",
         )  # fmt: skip
         parser.add_argument("--dry-run", action="store_true", help="say what would happen only")
 
@@ -70,7 +75,7 @@ class Command(BaseCommand):
 
 
 def _move(options: dict[str, Any]) -> Move:
-    wish = Wish(options["store"], options["code"], options["renames"])
+    wish = Wish(options["store"], options["code"], options["renames"], _find_keys(options))
     work = plan_move if options["dry_run"] else move_shop
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     seen = Console(stderr=True)
@@ -85,6 +90,12 @@ def _move(options: dict[str, Any]) -> Move:
                 task, completed=done, total=total, visible=True
             ),
         )
+
+
+def _find_keys(options: dict[str, Any]) -> Path | None:
+    """A file that is named has to be there; the usual one need not."""
+    usual: Path = options["file"].parent / LOCAL_KEYS_NAME
+    return options["field_keys"] or (usual if usual.exists() else None)
 
 
 def _draw(move: Move) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inventory_project.errors import DomainError
+from inventory_project.keyring import find_key_place
 from orders.backup import Restored, find_database, restore
 from orders.management.commands.backupshop import describe
 
@@ -38,6 +39,11 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"The database before is {restored.aside}; to go back: "
                 f"manage.py restoreshop {restored.aside}"
+            )
+        if missing := restored.contents.keys_missing:
+            self.stderr.write(
+                f"Contacts in it are sealed with {', '.join(missing)}, which is not here: add the "
+                f"lines of that computer's key file to {find_key_place()}. All else is there."
             )
         if not restored.contents.is_sound:
             self.stderr.write("Its ledger is NOT sound, and was not when it was backed up.")
