@@ -12,7 +12,7 @@ from django.db import connection
 
 from inventory_project import failpoints
 from inventory_project.doors import Sent
-from orders import gathering, sales
+from orders import gathering, inbox
 from orders.gathering import ThreadGatherer
 from orders.models import SaleEvent
 from script.server_process import wait_until
@@ -31,13 +31,13 @@ SALES = "/api/orders/sales/"
 def commits(monkeypatch):
     """How many lines each commit had."""
     counted = []
-    insert = sales._insert_new
+    insert = inbox.insert_new
 
     def count(judged):
         counted.append(len(judged.new))
         return insert(judged)
 
-    monkeypatch.setattr(sales, "_insert_new", count)
+    monkeypatch.setattr(inbox, "insert_new", count)
     return counted
 
 

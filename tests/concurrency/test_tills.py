@@ -8,7 +8,7 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection
 
 from inventory_project import failpoints
-from orders import sales, statements
+from orders import inbox, sales, statements
 from orders.models import SaleEvent
 from stock import ledger
 from tests.concurrency.threads import Meeting, errors, together
@@ -59,7 +59,7 @@ def test_same_id_other_content_at_once_one_wins(lahore, tea):
 
 
 def test_race_with_unsorted_rows_two_batches_deadlock(monkeypatch, lahore):
-    monkeypatch.setattr(sales, "sorted", lambda rows, **_: list(rows), raising=False)
+    monkeypatch.setattr(inbox, "sorted", lambda rows, **_: list(rows), raising=False)
     for _ in range(20):
         lines = [line() for _ in range(600)]
         found = errors(send_twice(lahore, lines, lines[::-1]))
@@ -125,15 +125,15 @@ def tell_while_applied(store, sold, lines):
     return told
 
 
-FEW, MANY = 1, sales.PLANNED_ROWS_MAX
+FEW, MANY = 1, inbox.PLANNED_ROWS_MAX
 NOTHING_KNOWN = "SELECT key.store_id, key.event_id, NULL FROM {keys} WHERE key.store_id < 0"
 
 
 @pytest.mark.parametrize("others", [FEW, MANY])
 def test_race_without_the_second_look_the_copy_is_taken_for_new(monkeypatch, lahore, tea, others):
     monkeypatch.setattr(statements, "LOOK_AND_TAKE_BACK", NOTHING_KNOWN)
-    insert = sales._insert_and_watch
-    monkeypatch.setattr(sales, "_insert_and_watch", lambda *rest: (insert(*rest)[0], set()))
+    insert = inbox._insert_and_watch
+    monkeypatch.setattr(inbox, "_insert_and_watch", lambda *rest: (insert(*rest)[0], set()))
     sold = line(units=3)
     lines = [sold] + [line() for _ in range(others)]
     assert tell_while_applied(lahore, sold, lines) == ["accepted"] * (1 + others)

@@ -43,14 +43,14 @@ BUGS = (
         (
             (
                 ORDERS,
-                "        judged.known = _insert_new(judged)\n",
+                "        judged.known = inbox.insert_new(judged)\n",
                 "        threading.Timer(0.5, _commit_later, (judged,)).start()\n",
             ),
             (
                 ORDERS,
                 None,
                 "\n\nimport threading\n\n\ndef _commit_later(judged):\n"
-                "    _insert_new(judged)\n"
+                "    inbox.insert_new(judged)\n"
                 "    connection.close()\n",
             ),
         ),
@@ -72,7 +72,7 @@ BUGS = (
             (
                 ORDERS,
                 None,
-                "\n\nfrom django.core.cache import caches\n\n\ndef _forgetful(judged):\n"
+                "\n\nimport uuid\n\nfrom django.core.cache import caches\n\n\ndef _forgetful(judged):\n"
                 "    cached, events = {}, []\n"
                 '    known = _look_up("stock_movement", list(judged.new))\n'
                 '    known |= _look_up("orders_saleevent", list(judged.new))\n'
