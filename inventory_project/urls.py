@@ -6,7 +6,6 @@ from django.urls import URLPattern, URLResolver, include, path
 from catalog import views as catalog
 from inventory_project import health
 from inventory_project.documentation import DocsView, SchemaView
-from inventory_project.log_in import guard_log_in
 from orders import views as orders
 from orders.metrics import MetricsView
 from stock import views as stock
@@ -64,7 +63,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("health/live", health.answer_live),
     path("health/ready", health.answer_ready),
     path("metrics", MetricsView.as_view()),
-    path("admin/login/", guard_log_in(admin.site.login)),
+    path("admin/", include("accounts.urls")),
     path("admin/", admin.site.urls),
 ]
 
