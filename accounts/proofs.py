@@ -6,12 +6,15 @@ whatever else the session says: StaffAuthenticationMiddleware asks here, and the
 
 import time
 from typing import Any
+from urllib.parse import urlencode
 
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
-from django.http import HttpRequest
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
 from accounts.models import User
 
@@ -52,3 +55,17 @@ def is_proof_recent(request: HttpRequest) -> bool:
     steps = get_authentication_records(request, request.user)  # type: ignore[arg-type]
     oldest = time.time() - 60 * settings.ASK_AGAIN_AFTER_MIN
     return any(step["at"] > oldest for step in steps)
+
+
+def ask_again(request: HttpRequest) -> HttpResponse:
+    """Lead to the page that asks for the password again, and back here.
+
+    What was sent is not kept meanwhile: it may be a password, and sessions are in the database.
+    """
+    if request.method != "GET":
+        messages.warning(
+            request, "Nothing was saved: first show that it is you, then enter it again."
+        )
+    return HttpResponseRedirect(
+        f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}"
+    )

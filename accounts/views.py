@@ -6,7 +6,6 @@ its tries (inventory_project/log_in.py).
 
 import base64
 from typing import Any
-from urllib.parse import urlencode
 
 from allauth.account.internal.decorators import login_stage_required
 from allauth.account.internal.flows.login import perform_password_login
@@ -39,7 +38,12 @@ from accounts import people
 from accounts.devices import describe_device
 from accounts.forms import SetUpForm
 from accounts.models import User
-from accounts.proofs import has_second_factor, is_proof_recent, is_second_factor_asked_of
+from accounts.proofs import (
+    ask_again,
+    has_second_factor,
+    is_proof_recent,
+    is_second_factor_asked_of,
+)
 from accounts.stages import SetUpStage
 from inventory_project.log_in import DAY_S, GuardedTries, Pace, Tries
 
@@ -71,20 +75,6 @@ class FreshlyProvenPage(LoginRequiredMixin, BackOfficePage):
         if request.user.is_authenticated and not is_proof_recent(request):
             return ask_again(request)
         return super().dispatch(request, *args, **kwargs)
-
-
-def ask_again(request: HttpRequest) -> HttpResponse:
-    """Lead to the page that asks for the password again, and back here.
-
-    What was sent is not kept meanwhile: it may be a password, and sessions are in the database.
-    """
-    if request.method != "GET":
-        messages.warning(
-            request, "Nothing was saved: first show that it is you, then enter it again."
-        )
-    return HttpResponseRedirect(
-        f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}"
-    )
 
 
 # --- logging in -----------------------------------------------------------------------------

@@ -46,7 +46,15 @@ class Pace(NamedTuple):
     first_wait_s: int = FIRST_WAIT_S
 
     @property
-    def key(self) -> str:
+    def until_key(self) -> str:
+        return f"until-{self._hash}"
+
+    @property
+    def failures_key(self) -> str:
+        return f"failures-{int(time.time() // DAY_S)}-{self._hash}"
+
+    @property
+    def _hash(self) -> str:
         return hashlib.sha256(self.who.encode()).hexdigest()
 
 
@@ -78,7 +86,7 @@ class Tries:
 
     def begin(self) -> int:
         """Count one more try; seconds to wait before it is looked at, 0 for none."""
-        return self._count_try() or self._find_wait()
+        return max(self._count_try(), self._find_wait())
 
     def _count_try(self) -> int:
         """At most so many a minute, right or wrong: exact, however many come at once. The address
@@ -97,7 +105,7 @@ class Tries:
         return 0
 
     def _find_wait(self) -> int:
-        untils = _cache().get_many([f"until-{pace.key}" for pace in self.paces])
+        untils = _cache().get_many([pace.until_key for pace in self.paces])
         return max(0, math.ceil(max(untils.values(), default=0) - time.time()))
 
     def fail(self) -> None:
@@ -107,24 +115,25 @@ class Tries:
             if not rest:
                 longest_s = max(LONGEST_WAIT_S, pace.first_wait_s)
                 wait_s = min(pace.first_wait_s * 2 ** min(rounds - 1, 20), longest_s)
-                _cache().set(f"until-{pace.key}", time.time() + wait_s, timeout=wait_s)
+                _cache().set(pace.until_key, time.time() + wait_s, timeout=wait_s)
                 logger.warning("Wrong tries from %s: the next waits %s s.", self.address, wait_s)
 
     def succeed(self) -> None:
         """The try was right: what failed before from here is forgotten. Not what failed for other
         accounts: else an attacker's own account would clear the address."""
-        _cache().delete(f"failures-{Pace(self._own, 1).key}")
+        _cache().delete(Pace(self._own, 1).failures_key)
 
 
 def _count_failure(pace: Pace) -> int:
-    key = f"failures-{pace.key}"
-    cache = _cache()
+    key, cache = pace.failures_key, _cache()
     if cache.add(key, 1, timeout=DAY_S):
         return 1
     try:
-        return int(cache.incr(key))
-    except ValueError:  # its day ended between the two
+        count = int(cache.incr(key))
+    except ValueError:  # the cache made room for others since
         return 1
+    cache.touch(key, DAY_S)  # in files, incr would keep it for five minutes
+    return count
 
 
 def _cache() -> BaseCache:
@@ -180,6 +189,10 @@ class CountingFileCache(FileBasedCache):
     def incr(self, *args: Any, **kwargs: Any) -> int:
         with self._alone():
             return super().incr(*args, **kwargs)
+
+    def touch(self, *args: Any, **kwargs: Any) -> bool:
+        with self._alone():
+            return super().touch(*args, **kwargs)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -122,6 +122,7 @@ class WorkingFilter(RetiredFilter):
 class StoreKeyAdmin(BackOfficeAdmin):
     """Keys are issued and revoked, never edited; the secret is shown once, when it is made."""
 
+    asks_again = True
     form = KeyForm
     list_display = ("prefix", "name", "store", "show_state", "created_at", "expires_at")
     list_display_links = ("prefix", "name")

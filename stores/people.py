@@ -16,6 +16,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts.models import User
+from accounts.proofs import ask_again, is_proof_recent
 from stores.backoffice import BackOfficeAdmin
 from stores.models import StoreMember
 
@@ -45,6 +46,7 @@ class StoreMemberInline(TabularInline):  # type: ignore[misc]
 
 class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc]
     is_written_by_head_office = True
+    asks_again = True
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -77,6 +79,11 @@ class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc
     def show_state(self, user: User) -> str:
         return "Yes" if user.is_active and user.is_staff else "No"
 
+    def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not is_proof_recent(request):
+            return ask_again(request)
+        return super().user_change_password(request, *args, **kwargs)
+
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return self.inlines if obj else ()
 
@@ -104,6 +111,7 @@ class GroupAdmin(DjangoGroupAdmin, BackOfficeAdmin):
     """A group is a role: a name for a set of permissions."""
 
     is_written_by_head_office = True
+    asks_again = True
     filter_horizontal = ()
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
