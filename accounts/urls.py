@@ -1,11 +1,12 @@
 """Every page of the log-in, below /admin/. Of allauth's own addresses no other one is there: no
 sign-up, no e-mail confirmation, no password reset by e-mail."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.conf import settings
+from django.urls import URLPattern, path
 
-from accounts import views
+from accounts import security_keys, views
 
-urlpatterns: list[URLPattern | URLResolver] = [
+urlpatterns: list[URLPattern] = [
     path("login/", views.LogInView.as_view(), name="account_login"),
     path("login/code/", views.CodeView.as_view(), name="mfa_authenticate"),
     path("login/set-up/", views.FirstSetUpView.as_view(), name="set_up_second_factor"),
@@ -28,3 +29,21 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="mfa_generate_recovery_codes",
     ),
 ]
+
+if settings.SECURITY_KEYS:
+    urlpatterns += [
+        path("second-factor/keys/", security_keys.KeyListView.as_view(), name="mfa_list_webauthn"),
+        path(
+            "second-factor/keys/add/", security_keys.AddKeyView.as_view(), name="mfa_add_webauthn"
+        ),
+        path(
+            "second-factor/keys/<int:pk>/remove/",
+            security_keys.RemoveKeyView.as_view(),
+            name="mfa_remove_webauthn",
+        ),
+        path(
+            "confirm/key/",
+            security_keys.KeyAgainView.as_view(),
+            name="mfa_reauthenticate_webauthn",
+        ),
+    ]

@@ -1,5 +1,6 @@
 """Every address of the product. One prefix a service, so that a gateway can split them."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
@@ -66,6 +67,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", include("accounts.urls")),
     path("admin/", admin.site.urls),
 ]
+
+if settings.OIDC_SERVER_URL:
+    urlpatterns.insert(0, path("admin/sso/", include("accounts.single_sign_on_urls")))
 
 handler400 = "inventory_project.api.answer_bad_request"
 handler403 = "inventory_project.api.answer_forbidden"
