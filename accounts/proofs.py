@@ -8,11 +8,13 @@ import time
 from typing import Any
 from urllib.parse import urlencode
 
+from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -61,11 +63,13 @@ def ask_again(request: HttpRequest) -> HttpResponse:
     """Lead to the page that asks for the password again, and back here.
 
     What was sent is not kept meanwhile: it may be a password, and sessions are in the database.
+    Who has nothing to prove it with, as they come by single sign-on, comes in anew.
     """
-    if request.method != "GET":
-        messages.warning(
-            request, "Nothing was saved: first show that it is you, then enter it again."
-        )
-    return HttpResponseRedirect(
-        f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}"
-    )
+    page = "account_reauthenticate"
+    if not get_adapter().get_reauthentication_methods(request.user):
+        logout(request)
+        page = "account_login"
+        messages.info(request, "Log in again to go on.")
+    elif request.method != "GET":
+        messages.warning(request, "Nothing was saved yet. Prove that it is you, then do it again.")
+    return HttpResponseRedirect(f"{reverse(page)}?{urlencode({'next': request.get_full_path()})}")

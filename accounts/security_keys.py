@@ -11,6 +11,7 @@ from allauth.mfa.webauthn.views import (
     RemoveWebAuthnView,
 )
 from django.core.exceptions import PermissionDenied
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.views import FreshlyProvenPage, GuardedTries, SignedInPage, Tries, code_tries
 
@@ -29,6 +30,11 @@ class KeyListView(SignedInPage, ListWebAuthnView):
 class AddKeyView(FreshlyProvenPage, AddWebAuthnView):
     template_name = "accounts/key_add.html"
     title = "Add a security key"
+
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)
+        form.fields["name"].widget = UnfoldAdminTextInputWidget()
+        return form
 
 
 class RemoveKeyView(FreshlyProvenPage, RemoveWebAuthnView):

@@ -246,3 +246,14 @@ def test_it_leads_to_no_other_site(head, asks_again):
         assert answer.url == INDEX
         answer = browser.get(f"{LOG_IN}?next={next_page}")
         assert answer.url == INDEX
+
+
+def test_who_has_nothing_to_prove_it_with_logs_in_again(head, asks_again):
+    """Somebody who comes by single sign-on."""
+    head.set_unusable_password()
+    head.save()
+    browser = Client()
+    browser.force_login(head)
+    assert browser.get(KEYS_ADD).url == f"{LOG_IN}?next=%2Fadmin%2Fstores%2Fstorekey%2Fadd%2F"
+    assert "Log in again to go on." in office.text_of(browser.get(LOG_IN))
+    assert browser.get(INDEX).status_code == 302
