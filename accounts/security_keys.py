@@ -13,7 +13,8 @@ from allauth.mfa.webauthn.views import (
 from django.core.exceptions import PermissionDenied
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from accounts.views import FreshlyProvenPage, GuardedTries, SignedInPage, Tries, code_tries
+from accounts.views import FreshlyProvenPage, SignedInPage, code_tries
+from inventory_project.log_in import GuardedTries, Tries
 
 
 class KeyListView(SignedInPage, ListWebAuthnView):

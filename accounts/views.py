@@ -107,7 +107,8 @@ class LogInView(GuardedTries, BackOfficePage, FormView):  # type: ignore[type-ar
         self.request.session.flush()
         credentials = {"username": user.get_username()}
         login = Login(user=user, redirect_url=next_page)
-        return perform_password_login(self.request, credentials, login)
+        answer: HttpResponse = perform_password_login(self.request, credentials, login)
+        return answer
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         next_page = get_next_redirect_url(self.request)
