@@ -124,7 +124,8 @@ def test_an_account_is_not_tied_to_another_sign_on(product):
     browser.sign_on()
     _, page = browser.open("/admin/sessions/")
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[1]
-    provider.claims = {"sub": "99", "email": "evil@example.org", "email_verified": True}
+    provider.claims = {"sub": "99", "email": "sana@example.org", "email_verified": True}
     form = {"csrfmiddlewaretoken": token, "process": "connect"}
-    browser.open("/admin/sso/sso/login/?process=connect", form)
+    address, page = browser.open("/admin/sso/sso/login/?process=connect", form)
+    assert (address, NOT_LET_IN in page) == ("/admin/", True)
     assert arrive(product, sub="99", email="evil@example.org")[0] == "/admin/login/"
