@@ -1,6 +1,8 @@
 from django.apps import AppConfig, apps
+from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import post_migrate
 
+from accounts.lifetime import begin_session
 from accounts.roles import seed_roles
 
 
@@ -14,3 +16,4 @@ class AccountsConfig(AppConfig):
         # The signal comes once for each app, which makes the app's permissions: roles come last.
         last = [config for config in apps.get_app_configs() if config.models_module][-1]
         post_migrate.connect(seed_roles, sender=last)
+        user_logged_in.connect(begin_session)

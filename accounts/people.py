@@ -1,7 +1,26 @@
 """What happens to people: the one write module of this app."""
 
 from collections.abc import Collection, Iterable
+from importlib import import_module
 from itertools import count
+
+from allauth.account.adapter import get_adapter
+from allauth.mfa import signals
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    format_hotp_value,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
+from allauth.mfa.utils import decrypt
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone as clock
+from django.utils.crypto import constant_time_compare
 
 from accounts.models import User
 from inventory_project.errors import Conflict
@@ -39,3 +58,102 @@ def _name_elsewhere(username: str, of: str, taken: Collection[str]) -> str:
         if name not in taken:
             return name
     raise AssertionError("count() ends nowhere")
+
+
+# --- second factors -------------------------------------------------------------------------
+
+
+def find_counter(secret: str, code: str, *, after: int = 0) -> int | None:
+    """Which of the codes that are right now this one is, by its 30 seconds; None for no one."""
+    digits = "".join(code.split())
+    for counter in yield_hotp_counters_from_time():
+        right = format_hotp_value(hotp_value(secret, counter))
+        if counter > after and constant_time_compare(digits, right):
+            return int(counter)
+    return None
+
+
+@transaction.atomic
+def accept_code(user: User, code: str) -> Authenticator | None:
+    """The factor that this code is of, or None. A code is taken once, and none before it after.
+
+    allauth keeps used codes in the cache, which one process, a restart or a full Redis forgets.
+    """
+    factors = Authenticator.objects.select_for_update().filter(user=user)
+    for factor in factors.exclude(type=Authenticator.Type.WEBAUTHN).order_by("pk"):
+        if factor.type != Authenticator.Type.TOTP:
+            if factor.wrap().validate_code("".join(code.split())):
+                return factor
+            continue
+        secret, last = decrypt(factor.data["secret"]), factor.data.get("last_counter", 0)
+        counter = find_counter(secret, code, after=last)
+        if counter:
+            factor.data["last_counter"] = counter
+            factor.save(update_fields=["data"])
+            return factor
+    return None
+
+
+@transaction.atomic
+def set_up_app(request: HttpRequest, user: User, secret: str, counter: int) -> Authenticator:
+    """Take the authenticator app with this secret for the person's second factor, in place of the
+    one before; `counter` is that of the code which proved it, so that it works no second time.
+
+    Recovery codes are made where there are none.
+    """
+    factors = Authenticator.objects.filter(user=user)
+    for old in factors.filter(type=Authenticator.Type.TOTP):
+        _remove_factor(old, request)
+    app = TOTP.activate(user, secret).instance
+    app.data["last_counter"] = counter
+    app.save(update_fields=["data"])
+    added = [app]
+    if not factors.filter(type=Authenticator.Type.RECOVERY_CODES).exists():
+        added.append(RecoveryCodes.activate(user).instance)
+    for factor in added:
+        signals.authenticator_added.send(
+            sender=Authenticator, request=request, user=user, authenticator=factor
+        )
+    return app
+
+
+@transaction.atomic
+def forget_second_factor(user: User) -> list[str]:
+    """Remove the person's second factors and end their sessions; returns what was removed."""
+    factors = list(Authenticator.objects.filter(user=user).order_by("pk"))
+    for factor in factors:
+        _remove_factor(factor, None)
+    end_sessions(user)
+    return [factor.type for factor in factors]
+
+
+def _remove_factor(factor: Authenticator, request: HttpRequest | None) -> None:
+    factor.delete()
+    signals.authenticator_removed.send(
+        sender=Authenticator, request=request, user=factor.user, authenticator=factor
+    )
+
+
+# --- sessions -------------------------------------------------------------------------------
+
+
+def note_session_seen(request: HttpRequest) -> None:
+    """Note that the session is in use, and from where, for the list of sessions."""
+    UserSession.objects.filter(session_key=request.session.session_key).update(
+        last_seen_at=clock.now(), ip=get_adapter().get_client_ip(request)
+    )
+
+
+def rename_session(before: str | None, after: str | None) -> None:
+    """Keep a session in the list that was given a new key."""
+    UserSession.objects.filter(session_key=before).update(session_key=after)
+
+
+def end_sessions(user: User, *, but: str | None = None) -> int:
+    """End the person's sessions, except the one with this key; returns how many."""
+    store = import_module(settings.SESSION_ENGINE).SessionStore()
+    sessions = list(UserSession.objects.filter(user=user).exclude(session_key=but or ""))
+    for session in sessions:
+        store.delete(session.session_key)
+        session.delete()
+    return len(sessions)

@@ -1,4 +1,5 @@
 """All settings, one file; every value that differs between machines comes from the environment.
+Those of the log-in are a file of their own, log_in_settings.py.
 
 Without any environment this is the embedded product: SQLite, no broker, no Redis, everything
 under LOCAL_DIR. `DATABASE_URL` and `REDIS_URL` make it the one for a chain. `PRODUCTION=true`
@@ -13,6 +14,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
+from inventory_project.log_in_settings import *  # noqa: F403
+from inventory_project.log_in_settings import LOG_IN_APPS
 from inventory_project.transport import find_plain_database, find_plain_redis
 
 env = environ.Env()
@@ -71,6 +74,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_ratelimit",
+    *LOG_IN_APPS,
     "accounts",
     "stores",
     "catalog",
@@ -86,8 +90,9 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.middleware.StaffAuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "inventory_project.urls"
@@ -108,7 +113,7 @@ TEMPLATES = [
 ]
 AUTH_USER_MODEL = "accounts.User"
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "accounts.hashing.BoundedArgon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
@@ -397,6 +402,13 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "orders.dashboard.answer_first_questions",
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "My sessions", "link": reverse_lazy("usersessions_list")},
+            {"title": "Second factor", "link": reverse_lazy("mfa_index")},
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+        ],
+    },
     "COLORS": {
         "primary": {
             "50": "oklch(98.4% .014 180.72)",

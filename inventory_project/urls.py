@@ -1,12 +1,12 @@
 """Every address of the product. One prefix a service, so that a gateway can split them."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from catalog import views as catalog
 from inventory_project import health
 from inventory_project.documentation import DocsView, SchemaView
-from inventory_project.log_in import guard_log_in
 from orders import views as orders
 from orders.metrics import MetricsView
 from stock import views as stock
@@ -64,9 +64,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("health/live", health.answer_live),
     path("health/ready", health.answer_ready),
     path("metrics", MetricsView.as_view()),
-    path("admin/login/", guard_log_in(admin.site.login)),
+    path("admin/", include("accounts.urls")),
     path("admin/", admin.site.urls),
 ]
+
+if settings.OIDC_SERVER_URL:
+    urlpatterns.insert(0, path("admin/sso/", include("accounts.single_sign_on_urls")))
 
 handler400 = "inventory_project.api.answer_bad_request"
 handler403 = "inventory_project.api.answer_forbidden"

@@ -14,6 +14,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
+from accounts.proofs import is_second_factor_given
 from inventory_project.rows import adapt_value, be_among, run_planned
 from stores.key_use import note_use
 from stores.models import Store, StoreKey
@@ -183,6 +184,9 @@ class StaffSessionAuthentication(SessionAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
         answer = super().authenticate(request)
         if answer is None or not answer[0].is_staff:
+            return None
+        if not is_second_factor_given(request._request, answer[0]):
+            # StaffAuthenticationMiddleware has said so already; this door does not rely on it.
             return None
         return Principal(user=answer[0]), None
 

@@ -25,6 +25,7 @@ from unfold.decorators import action, display
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
+from accounts.proofs import ask_again, is_proof_recent
 from inventory_project.errors import DomainError, InvalidValue
 from inventory_project.fields import MONEY_PLACES, QUANTITY_PLACES, format_money, format_quantity
 from stores.models import Store
@@ -139,6 +140,8 @@ class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]
     show_facets = ShowFacets.NEVER  # each number beside a filter would be a COUNT
     # Master data of the whole chain: staff of a store reads it, head office writes it.
     is_written_by_head_office = False
+    # Keys, and who may do what: whoever writes them has proven a little while ago who they are.
+    asks_again = False
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request)
@@ -165,9 +168,14 @@ class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]
             kwargs["queryset"] = Store.objects.writable_by(find_principal(request)).active()
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        writes = object_id is None or self.has_change_permission(request)
+        if writes and self.asks_again and not is_proof_recent(request):
+            return ask_again(request)
         try:
-            return super().changeform_view(request, *args, **kwargs)
+            return super().changeform_view(request, object_id, *args, **kwargs)
         except DomainError as error:
             # Raised past the transaction, so nothing of the form is stored.
             self.message_user(request, error.detail, messages.ERROR)

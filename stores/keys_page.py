@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminIntegerFieldWidget
 
+from accounts.proofs import ask_again, is_proof_recent
 from inventory_project.errors import DomainError
 from inventory_project.fields import clean_text
 from stores import registry
@@ -95,6 +96,7 @@ class StoreKeyAdmin(BackOfficeAdmin):
     """Keys are issued, rotated and revoked, never edited; the secret is shown once, when it is
     made."""
 
+    asks_again = True
     form = KeyForm
     list_display = (
         "prefix", "name", "store", "show_scopes", "show_state", "last_used_at", "expires_at",
@@ -218,6 +220,8 @@ class StoreKeyAdmin(BackOfficeAdmin):
     @action(description="Rotate", permissions=["rotate"], icon="sync")
     def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
         key = self._find_to_change(request, object_id)
+        if not is_proof_recent(request):
+            return ask_again(request)
         form = RotateForm(request.POST or None)
         if request.method != "POST" or not form.is_valid():
             return self.ask(

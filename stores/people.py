@@ -19,6 +19,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts import roles
 from accounts.models import User
+from accounts.proofs import ask_again, is_proof_recent
 from stores.backoffice import BackOfficeAdmin, find_principal
 from stores.models import StoreMember
 
@@ -50,6 +51,7 @@ class StoreMemberInline(TabularInline):  # type: ignore[misc]
 
 class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc]
     is_written_by_head_office = True
+    asks_again = True
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -105,6 +107,11 @@ class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc
     def show_state(self, user: User) -> str:
         return "Yes" if user.is_active and user.is_staff else "No"
 
+    def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not is_proof_recent(request):
+            return ask_again(request)
+        return super().user_change_password(request, *args, **kwargs)
+
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return self.inlines if obj else ()
 
@@ -136,6 +143,7 @@ class GroupAdmin(DjangoGroupAdmin, BackOfficeAdmin):
     """
 
     is_written_by_head_office = True
+    asks_again = True
     filter_horizontal = ()
     list_display = ("name", "show_where", "show_people", "show_kind")
 

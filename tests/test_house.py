@@ -160,7 +160,7 @@ def test_every_requirement_has_its_reason(path):
         if not line.strip() or line.startswith(("#", "-")):
             continue
         requirement, _, reason = line.partition("#")
-        assert re.fullmatch(r"[\w.\[\]-]+==[\w.]+(\s*;.*)?", requirement.strip()), line
+        assert re.fullmatch(r"[\w.,\[\]-]+==[\w.]+(\s*;.*)?", requirement.strip()), line
         assert len(reason.strip()) >= 10, f"{requirement.strip()} says no reason"
 
 

@@ -55,7 +55,7 @@ def test_the_sixth_try_is_told_when_to_come_again(five):
     with unchanged():
         answer = try_once("sana", PASSWORD)
     wait = int(answer["Retry-After"])
-    assert (answer.status_code, answer["Cache-Control"]) == (429, "no-store")
+    assert (answer.status_code, "no-store" in answer["Cache-Control"]) == (429, True)
     assert 1 <= wait <= 60
     assert re.search(rf"Try again in {wait} seconds?\.", answer.content.decode())
 
