@@ -1,4 +1,8 @@
+from importlib import import_module
+
 from django.apps import AppConfig
+
+from inventory_project.append_only import keep_append_only
 
 
 class AccountsConfig(AppConfig):
@@ -6,3 +10,8 @@ class AccountsConfig(AppConfig):
 
     name = "accounts"
     verbose_name = "People"
+
+    def ready(self) -> None:
+        keep_append_only("accounts_auditentry", "accounts_auditseal")
+        # Only now: it needs the models.
+        import_module("accounts.access").listen()

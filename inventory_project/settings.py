@@ -66,9 +66,11 @@ INSTALLED_APPS = [
     "orders",
 ]
 MIDDLEWARE = [
+    "inventory_project.origin.NameRequests",  # first, so that every answer has its id
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "inventory_project.api.RefuseBeforeReading",
+    "accounts.access.NoteRefusals",  # behind what refuses without asking who it is
     "inventory_project.limits.TellLimits",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -16,6 +16,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts.models import User
+from accounts.people import note_new_role, watch_powers, watch_role
 from stores.backoffice import BackOfficeAdmin
 from stores.models import StoreMember
 
@@ -91,6 +92,12 @@ class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc
             field.queryset = field.queryset.select_related("content_type")
         return field
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        stores = StoreMember.objects.filter(user=form.instance).order_by("store__code")
+        codes = stores.values_list("store__code", flat=True)
+        with watch_powers(form.instance, stores=lambda: list(codes.all())):
+            super().save_related(request, form, formsets, change)
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self._may_write(request) and bool(super().has_view_permission(request, obj))
 
@@ -105,6 +112,18 @@ class GroupAdmin(DjangoGroupAdmin, BackOfficeAdmin):
 
     is_written_by_head_office = True
     filter_horizontal = ()
+
+    def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:
+        if change:
+            with watch_role(obj):
+                super().save_model(request, obj, form, change)
+            return
+        super().save_model(request, obj, form, change)
+        note_new_role(obj)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        with watch_role(form.instance):
+            super().save_related(request, form, formsets, change)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_superuser)

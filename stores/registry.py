@@ -10,8 +10,10 @@ from itertools import chain, count
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone as clock
 
+from accounts.audit import Action, Subject, describe_row, record
 from inventory_project.caching import STAMP_BITS
 from inventory_project.errors import Conflict
 from stores.authentication import hash_secret
@@ -64,6 +66,7 @@ def register_store(*, code: str = "", name: str, retired: bool = False, **fields
         raise
     if not code:
         _name_by_id(store)
+    record(Action.STORE_REGISTERED, subject_of_store(store), after=describe_row(store))
     return store
 
 
@@ -84,10 +87,13 @@ def change_store(store: Store, **fields: Any) -> Store:
     The code stays for ever: it is in the addresses and journals of every till.
     """
     version = _next_version()
+    before = describe_row(Store.objects.get(pk=store.pk))
     for name, value in fields.items():
         setattr(store, name, value)
     store.version = version
     store.save(update_fields=[*fields, "version"])
+    after = before | {n: v for n, v in describe_row(store).items() if n in fields}
+    record(Action.STORE_CHANGED, subject_of_store(store), before=before, after=after)
     return store
 
 
@@ -101,6 +107,7 @@ def restore_store(store: Store) -> Store:
     return change_store(store, retired_at=None) if store.retired_at else store
 
 
+@transaction.atomic
 def issue_key(
     *,
     name: str,
@@ -122,14 +129,35 @@ def issue_key(
         valid_from=valid_from or clock.now() - CLOCK_BEHIND_MAX,
         expires_at=expires_at,
     )
+    record(Action.KEY_ISSUED, subject_of_key(key), after=describe_row(key))
     return IssuedKey(key=key, credential=f"{prefix}.{secret}")
 
 
+@transaction.atomic
 def revoke_key(key: StoreKey) -> StoreKey:
     """Refuse the key from the next request on; doing it twice keeps the first time."""
-    StoreKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=clock.now())
+    working = StoreKey.objects.filter(pk=key.pk, revoked_at__isnull=True)
+    is_first = working.update(revoked_at=clock.now()) == 1
     key.refresh_from_db()
+    if is_first:
+        _note_revoked(key)
     return key
+
+
+def _note_revoked(key: StoreKey, using: str = DEFAULT_DB_ALIAS) -> None:
+    told = {"revoked_at": key.revoked_at}
+    before = dict.fromkeys(told)
+    record(Action.KEY_REVOKED, subject_of_key(key), before=before, after=told, using=using)
+
+
+def subject_of_store(store: Store) -> Subject:
+    """The store as an audit entry names it."""
+    return Subject("store", store.pk, store.code)
+
+
+def subject_of_key(key: StoreKey) -> Subject:
+    """The key as an audit entry names it."""
+    return Subject("key", key.pk, f"{key.prefix} {key.name}")
 
 
 @transaction.atomic
@@ -157,7 +185,7 @@ def _came_before(key: StoreKey, known: StoreKey) -> bool:
 
 
 def _adopt_key(store: Store, key: StoreKey, now: datetime) -> StoreKey:
-    return StoreKey.objects.create(
+    adopted = StoreKey.objects.create(
         prefix=key.prefix,
         secret_sha256=key.secret_sha256,
         name=key.name,
@@ -167,6 +195,8 @@ def _adopt_key(store: Store, key: StoreKey, now: datetime) -> StoreKey:
         expires_at=key.expires_at,
         revoked_at=key.revoked_at or (None if key.store_id else now),
     )
+    record(Action.KEY_ISSUED, subject_of_key(adopted), after=describe_row(adopted))
+    return adopted
 
 
 def close_moved_store(store: Store, *, using: str) -> None:
@@ -176,11 +206,23 @@ def close_moved_store(store: Store, *, using: str) -> None:
     with transaction.atomic(using=using):
         version = _next_version(using)
         open_stores = Store.objects.using(using).active()
-        open_stores.filter(pk=store.pk).update(retired_at=now, version=version)
+        if open_stores.filter(pk=store.pk).update(retired_at=now, version=version):
+            told = {"retired_at": now}
+            record(
+                Action.STORE_CHANGED, subject_of_store(store),
+                before=dict.fromkeys(told), after=told, using=using,
+            )  # fmt: skip
         keys = StoreKey.objects.using(using).filter(revoked_at__isnull=True)
-        keys.filter(store=store).update(revoked_at=now)
+        _revoke_moved(keys.filter(store=store), now, using)
         if not open_stores.exists():
-            keys.filter(store=None).update(revoked_at=now)
+            _revoke_moved(keys.filter(store=None), now, using)
+
+
+def _revoke_moved(keys: QuerySet[StoreKey], now: datetime, using: str) -> None:
+    for key in keys:
+        key.revoked_at = now
+        key.save(using=using, update_fields=["revoked_at"])
+        _note_revoked(key, using)
 
 
 def _next_version(using: str = DEFAULT_DB_ALIAS) -> int:
