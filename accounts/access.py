@@ -116,8 +116,8 @@ def note_refused_key(meta: Mapping[str, Any]) -> None:
 
 
 def _note_refused(meta: Mapping[str, Any], origin: Origin, status: int) -> None:
-    path = meta["PATH_INFO"][:PATH_CHARACTERS_MAX]
-    facts: dict[str, Any] = {"status": status, "method": meta["REQUEST_METHOD"], "path": path}
+    path = meta.get("PATH_INFO", "")[:PATH_CHARACTERS_MAX]
+    facts: dict[str, Any] = {"status": status, "method": meta.get("REQUEST_METHOD"), "path": path}
     if tried := _KEY_TRIED.match(meta.get("HTTP_AUTHORIZATION", "")):
         facts["key"] = tried[1]
     _note(audit.make_entry(Action.REFUSED, origin=origin, after=facts))

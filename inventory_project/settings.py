@@ -175,6 +175,13 @@ else:
         ),
     )
 
+# --- the seals over audit and ledger ---------------------------------------------------------
+# Only who seals or checks needs the key, see seal_keys.py: the sweep, not the web servers.
+AUDIT_SEAL_KEY = env.str("AUDIT_SEAL_KEY", default="")
+AUDIT_SEAL_KEY_FILE = env.str("AUDIT_SEAL_KEY_FILE", default="")
+# Where the heads of the seals are told; in earnest on a disk that the database's is not.
+AUDIT_HEADS_FILE = Path(env.str("AUDIT_HEADS_FILE", default=str(LOCAL_DIR / "seal-heads.jsonl")))
+
 # --- Redis, or nothing ----------------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
 REDIS_TIMEOUT_S = 1
