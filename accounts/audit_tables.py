@@ -42,7 +42,7 @@ class AuditEntry(models.Model):
         verbose_name_plural = "audit entries"
         default_permissions = ("view",)
         indexes = [
-            models.Index(fields=["object_type", "object_id", "id"], name="audit_of_object"),
+            models.Index(fields=["object_id", "object_type", "id"], name="audit_of_object"),
             models.Index(fields=["object_name", "id"], name="audit_of_name"),
             models.Index(fields=["actor", "id"], name="audit_of_actor"),
             models.Index(fields=["action", "id"], name="audit_of_action"),

@@ -1,6 +1,6 @@
 """Seals over the audit's entries, and over other tables of this class that only grow."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, connections, transaction
@@ -9,6 +9,7 @@ from django.utils import timezone as clock
 
 from accounts.audit import ENTRY_ADVISORY_LOCK
 from accounts.audit_tables import AuditEntry, AuditSeal
+from inventory_project.heads import Heads
 from inventory_project.sealing import (
     SEAL_FIELDS,
     Chain,
@@ -76,9 +77,14 @@ def check_sealed(
 ) -> Checked:
     """Check a chain from its first seal."""
     seals = AuditSeal.objects.using(using).filter(chain=chain.name).order_by("first", "id")
-    return check_chain(
-        connections[using], chain, keys, map(to_seal, seals.values_list(*SEAL_FIELDS)), heads
-    )
+    rows = map(to_seal, seals.values_list(*SEAL_FIELDS).iterator(chunk_size=500))
+    return check_chain(connections[using], chain, keys, rows, heads)
+
+
+def read_heads_of(chains: Iterable[Chain]) -> Heads:
+    """The heads of these chains' newest seals, as heads.py writes them."""
+    tips = [(chain.name, _read_tip(chain)) for chain in chains]
+    return {name: (tip.last, tip.head.hex()) for name, tip in tips if tip}
 
 
 def _read_tip(chain: Chain) -> Seal | None:
@@ -95,3 +101,10 @@ def to_seal(row: tuple[Any, ...]) -> Seal:
 
 def _values(seal: Seal) -> dict[str, Any]:
     return {name: getattr(seal, name) for name in SEAL_FIELDS}
+
+
+def count_unsealed(chain: Chain, sealed: int) -> int:
+    """How many rows stand behind the last seal."""
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {chain.table} WHERE {chain.key} > %s", [sealed])
+        return int(cursor.fetchone()[0])

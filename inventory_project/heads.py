@@ -10,6 +10,8 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
+from django.conf import settings
+
 from inventory_project.errors import Conflict
 
 Heads = dict[str, tuple[int, str]]
@@ -35,6 +37,16 @@ def _append(path: Path, line: dict[str, object]) -> None:
         file.write(json.dumps(line) + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def read_heads_if_any(path: Path | None) -> dict[str, dict[int, str]]:
+    """The heads of this file; without one of AUDIT_HEADS_FILE, which need not be there yet.
+
+    Raises UnreadableHeads.
+    """
+    if path is None and not settings.AUDIT_HEADS_FILE.exists():
+        return {}
+    return read_heads(path or settings.AUDIT_HEADS_FILE)
 
 
 def read_heads(path: Path) -> dict[str, dict[int, str]]:

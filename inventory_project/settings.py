@@ -181,6 +181,13 @@ AUDIT_SEAL_KEY = env.str("AUDIT_SEAL_KEY", default="")
 AUDIT_SEAL_KEY_FILE = env.str("AUDIT_SEAL_KEY_FILE", default="")
 # Where the heads of the seals are told; in earnest on a disk that the database's is not.
 AUDIT_HEADS_FILE = Path(env.str("AUDIT_HEADS_FILE", default=str(LOCAL_DIR / "seal-heads.jsonl")))
+# A change of these is noted in the audit. No secret among them.
+AUDITED_SETTINGS = (
+    "PRODUCTION", "SHOP", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "CORS_ALLOWED_ORIGINS",
+    "BEHIND_TLS_GATEWAY", "NEGATIVE_STOCK_OF_SALES", "NEGATIVE_STOCK_OF_REMOVALS",
+    "STORE_TIMEZONE", "STORE_CURRENCY", "LIMITS_A_MINUTE", "LIMIT_LOG_IN", "ADMISSION_PLACES",
+    "SALES_APPLY_EVENTS_MAX", "SALES_APPLY_STORES_MAX", "AUDIT_HEADS_FILE",
+)  # fmt: skip
 
 # --- Redis, or nothing ----------------------------------------------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -444,6 +451,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _link("People", "person", "accounts_user", "accounts.view_user"),
                     _link("Roles", "group", "auth_group", "auth.view_group"),
+                    _link("Audit", "policy", "accounts_auditentry", "accounts.view_auditentry"),
                 ],
             },
         ],

@@ -15,8 +15,8 @@ from django.db import DEFAULT_DB_ALIAS, IntegrityError, connection, connections,
 from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone as clock
 
-from accounts.sealing import ENTRIES, seal_entries, to_seal
-from catalog.sealing import CHANGES, seal_changes
+from accounts.sealing import ENTRIES, read_heads_of, seal_entries, to_seal
+from catalog.sealing import AUDITED, CHANGES, seal_changes
 from inventory_project.heads import Heads
 from inventory_project.sealing import (
     SEAL_FIELDS,
@@ -126,13 +126,14 @@ def _values(seal: Seal) -> dict[str, Any]:
 
 
 def read_tips() -> Heads:
-    """The heads of all stores' newest seals."""
+    """The heads of all chains' newest seals."""
     newest = LedgerSeal.objects.filter(store_id=OuterRef("pk")).order_by("-first_seq")
     tips = LedgerHead.objects.annotate(
         last=Subquery(newest.values("last_seq")[:1]), head=Subquery(newest.values("head")[:1])
     ).exclude(last=None)
     rows = tips.values_list("pk", "last", "head")
-    return {chain_of(pk).name: (last, bytes(head).hex()) for pk, last, head in rows}
+    heads = {chain_of(pk).name: (last, bytes(head).hex()) for pk, last, head in rows}
+    return heads | read_heads_of(AUDITED)
 
 
 # --- checking ---------------------------------------------------------------------------------

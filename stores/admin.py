@@ -11,7 +11,7 @@ from django.utils import timezone as clock
 from unfold.decorators import action, display
 
 from inventory_project.fields import clean_text
-from stores import people, registry
+from stores import audit_pages, people, registry
 from stores.backoffice import (
     NEGATIVE_STOCK_HELP,
     BackOfficeAdmin,
@@ -45,6 +45,7 @@ class StoreForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Store)
 class StoreAdmin(RetirableAdmin):
+    audited_as = "store"
     is_written_by_head_office = True
     form = StoreForm
     list_display = ("code", "name", "address", "timezone", "currency", "show_state")
@@ -122,6 +123,7 @@ class WorkingFilter(RetiredFilter):
 class StoreKeyAdmin(BackOfficeAdmin):
     """Keys are issued and revoked, never edited; the secret is shown once, when it is made."""
 
+    audited_as = "key"
     form = KeyForm
     list_display = ("prefix", "name", "store", "show_state", "created_at", "expires_at")
     list_display_links = ("prefix", "name")
@@ -228,3 +230,4 @@ class StoreKeyAdmin(BackOfficeAdmin):
 
 
 people.register(admin.site)
+audit_pages.register(admin.site)

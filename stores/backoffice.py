@@ -5,11 +5,13 @@ presents. Nothing here is ever deleted; rows are retired, revoked or dismissed.
 """
 
 import zoneinfo
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -32,6 +34,7 @@ from stores.principals import Principal
 
 ROWS_PER_PAGE = 50
 BULK_ROWS_MAX = 100
+FIRST_YEAR, LAST_YEAR = 1970, 2199
 PAGES_MAX = 200  # an OFFSET reads what it skips; further back, a filter is the way
 NEGATIVE_STOCK_HELP = (
     "What happens when a removal would take a balance below zero. "
@@ -73,6 +76,24 @@ def show_store_time(instant: datetime | None, store: Store) -> str:
     if instant is None:
         return ""
     return instant.astimezone(zoneinfo.ZoneInfo(store.timezone)).strftime("%d %b %Y %H:%M")
+
+
+def read_day(text: Any) -> datetime | None:
+    """Midnight of a day on the chain's clock; None for what is no day, or none of our times."""
+    try:
+        day = date.fromisoformat(str(text))
+    except ValueError:
+        return None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        return None
+    zone = zoneinfo.ZoneInfo(settings.STORE_TIMEZONE)
+    return datetime.combine(day, time_of_day(), zone).astimezone(UTC)
+
+
+def until_end_of(text: Any) -> datetime | None:
+    """When a day has ended on the chain's clock, likewise."""
+    begin = read_day(text)
+    return begin + timedelta(days=1) if begin else None
 
 
 class PagesWithoutCount(InfinitePaginator):  # type: ignore[misc]
@@ -139,6 +160,8 @@ class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]
     show_facets = ShowFacets.NEVER  # each number beside a filter would be a COUNT
     # Master data of the whole chain: staff of a store reads it, head office writes it.
     is_written_by_head_office = False
+    # What the audit calls such a row; its history is what the audit has of it.
+    audited_as = ""
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request)
@@ -172,6 +195,13 @@ class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]
             # Raised past the transaction, so nothing of the form is stored.
             self.message_user(request, error.detail, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        if not (self.audited_as and request.user.has_perm("accounts.view_auditentry")):
+            return super().history_view(request, object_id, extra_context)
+        row = self.find_or_404(request, object_id)
+        query = {"object_type": self.audited_as, "object_id": row.pk}
+        return HttpResponseRedirect(reverse("admin:accounts_auditentry_changelist", query=query))
 
     def find_or_404(self, request: HttpRequest, object_id: str) -> Any:
         """The row of an address, if this person may see it."""

@@ -46,6 +46,7 @@ class StoreMemberInline(TabularInline):  # type: ignore[misc]
 
 class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc]
     is_written_by_head_office = True
+    audited_as = "person"
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -111,6 +112,7 @@ class GroupAdmin(DjangoGroupAdmin, BackOfficeAdmin):
     """A group is a role: a name for a set of permissions."""
 
     is_written_by_head_office = True
+    audited_as = "role"
     filter_horizontal = ()
 
     def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:

@@ -157,7 +157,7 @@ def subject_of_store(store: Store) -> Subject:
 
 def subject_of_key(key: StoreKey) -> Subject:
     """The key as an audit entry names it."""
-    return Subject("key", key.pk, f"{key.prefix} {key.name}")
+    return Subject("key", key.pk, key.prefix)
 
 
 @transaction.atomic
