@@ -69,6 +69,7 @@ class AuditSeal(models.Model):
     `chain` says over which table: the entries above, or the catalogue's changes.
     """
 
+    pk = models.CompositePrimaryKey("chain", "first")
     chain = models.CharField(max_length=16)
     first = models.BigIntegerField()
     last = models.BigIntegerField()
@@ -83,7 +84,6 @@ class AuditSeal(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [
-            models.UniqueConstraint(fields=["chain", "first"], name="audit_seal_once"),
             models.CheckConstraint(
                 condition=Q(first__gte=1, last__gte=models.F("first")),
                 name="audit_seal_range_in_order",

@@ -76,7 +76,7 @@ def check_sealed(
     chain: Chain, keys: Keys, heads: Mapping[int, str] | None = None, using: str = DEFAULT_DB_ALIAS
 ) -> Checked:
     """Check a chain from its first seal."""
-    seals = AuditSeal.objects.using(using).filter(chain=chain.name).order_by("first", "id")
+    seals = AuditSeal.objects.using(using).filter(chain=chain.name).order_by("first")
     rows = map(to_seal, seals.values_list(*SEAL_FIELDS).iterator(chunk_size=500))
     return check_chain(connections[using], chain, keys, rows, heads)
 

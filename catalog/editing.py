@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import chain, count
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 from django.utils import timezone as clock
 from stdnum import ean
 
@@ -361,9 +361,10 @@ def _advance(head: CatalogHead, count: int) -> int:
     return head.version - count + 1
 
 
-def current_version() -> int:
+def current_version(using: str = DEFAULT_DB_ALIAS) -> int:
     """The version of the catalogue a follower starts from; 0 for an empty one."""
-    return CatalogHead.objects.filter(id=1).values_list("version", flat=True).first() or 0
+    heads = CatalogHead.objects.using(using).filter(id=1)
+    return heads.values_list("version", flat=True).first() or 0
 
 
 def make_barcodes(product: Product, codes: Iterable[Code]) -> list[Barcode]:

@@ -24,7 +24,7 @@ Keys = Mapping[str, bytes]
 Row = tuple[int, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chain:
     """Rows in the order of a number, and the seals over them.
 

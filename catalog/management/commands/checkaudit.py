@@ -7,8 +7,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.sealing import check_sealed, count_unsealed
-from catalog.sealing import AUDITED
+from accounts.sealing import count_unsealed
+from catalog.sealing import AUDITED, check_audited
 from inventory_project.heads import UnreadableHeads, read_heads_if_any
 from inventory_project.seal_keys import read_keys
 
@@ -31,8 +31,7 @@ class Command(BaseCommand):
         except (ImproperlyConfigured, UnreadableHeads) as error:
             raise CommandError(str(error)) from error
         is_whole = True
-        for chain in AUDITED:
-            checked = check_sealed(chain, keys, heads.get(chain.name))
+        for chain, checked in check_audited(keys, heads=heads).items():
             told = f"{chain.name}: {checked.rows:,} rows under {checked.seals:,} seals"
             if checked.wrong:
                 is_whole = False

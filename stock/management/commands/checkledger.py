@@ -36,12 +36,14 @@ class Command(BaseCommand):
         store = _find_store(options["store"]) if options["store"] is not None else None
         report = check_ledger(store=store, on_progress=self.stderr.write)
         seals = _check_seals(store, options["heads"]) if options["seals"] else []
+        is_sound = report.is_sound and not any(checked.wrong for checked in seals)
         if options["json"]:
-            self.stdout.write(json.dumps(_describe(report, seals)))
+            told = _describe(report) | (_describe_seals(seals) if options["seals"] else {})
+            self.stdout.write(json.dumps(told | {"ok": is_sound}))
         else:
             self._print(report)
             self._print_seals(seals)
-        if not report.is_sound or any(checked.wrong for checked in seals):
+        if not is_sound:
             sys.exit(1)
 
     def _print_seals(self, seals: list[Checked]) -> None:
@@ -81,10 +83,13 @@ def _check_seals(store: Store | None, file: Path | None) -> list[Checked]:
         raise CommandError(str(error)) from error
 
 
-def _describe(report: CheckReport, seals: list[Checked]) -> dict[str, Any]:
+def _describe(report: CheckReport) -> dict[str, Any]:
+    return {"ok": report.is_sound, **dataclasses.asdict(report)}
+
+
+def _describe_seals(seals: list[Checked]) -> dict[str, Any]:
     broken = [dataclasses.asdict(checked.wrong) for checked in seals if checked.wrong]
-    is_sound = report.is_sound and not broken
-    return {"ok": is_sound, **dataclasses.asdict(report), "broken_seals": broken}
+    return {"sealed": sum(checked.rows for checked in seals), "broken_seals": broken}
 
 
 def _draw(report: CheckReport) -> str:
