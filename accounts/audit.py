@@ -108,7 +108,7 @@ def make_entry(
 ) -> AuditEntry:
     """The unsaved entry."""
     return AuditEntry(
-        action=action,
+        action=escape(action)[:32],
         actor_kind=origin.kind,
         actor_id=origin.id,
         actor=escape(origin.name)[:200],
@@ -166,7 +166,7 @@ def _escape_one(found: re.Match[str]) -> str:
 def _write(facts: Facts | None) -> str:
     if facts is None:
         return ""
-    told = {name: _plain(name, value) for name, value in facts.items()}
+    told = {escape(name): _plain(name, value) for name, value in facts.items()}
     return json.dumps(told, ensure_ascii=False)
 
 

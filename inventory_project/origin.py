@@ -95,6 +95,7 @@ def describe_request(request: HttpRequest) -> Origin:
 @cache
 def _describe_program() -> Origin:
     # Never more than the name of the command: what follows it may be secret.
-    program, *words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    path, *words = [Path(sys.argv[0]), *sys.argv[1:]]
+    program = path.parent.name if path.name == "__main__.py" else path.name
     command = f"{program} {words[0]}" if program == "manage.py" and words else program
     return Origin(PROGRAM, name=f"{command} as {getpass.getuser()}", address=socket.gethostname())

@@ -55,10 +55,10 @@ def _read_file() -> str:
 
 
 def _read_desk_key(path: Path) -> str:
-    """Made once, whole or not at all: two processes may want it in the same moment."""
+    """Made once, whole or not at all: several may want it in the same moment."""
     if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(f"{make_key('desk')}\n")
             file.flush()

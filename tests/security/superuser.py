@@ -69,13 +69,13 @@ class Mutant:
     """Changes one random thing of one random row."""
 
     def __init__(self, seed, alias):
-        self.random, self.alias = random.Random(seed), alias
+        self.random, self.alias, self.read = random.Random(seed), alias, {}
 
     def mutate(self, model):
         """(what was done, the row's group); tries until the database takes it."""
         while True:
             kind = self.random.choice(["alter", "alter", "delete", "insert", "swap", "renumber"])
-            row = self.random.choice(list(self.rows(model)))
+            row = self.random.choice(self.rows(model))
             try:
                 with transaction.atomic(using=self.alias):
                     told = getattr(self, kind)(model, row)
@@ -85,12 +85,13 @@ class Mutant:
                 return f"{kind} {model.__name__} {told}", row.get(GROUPS.get(model, ""))
 
     def rows(self, model):
-        columns = [field.attname for field in model._meta.concrete_fields]
-        return (
-            model.objects.using(self.alias)
-            .order_by(*filter(None, self.key_of(model)))
-            .values(*columns)
-        )
+        """As they are before and after each mutation: it is taken back."""
+        if model not in self.read:
+            columns = [field.attname for field in model._meta.concrete_fields]
+            order = filter(None, self.key_of(model))
+            rows = model.objects.using(self.alias).order_by(*order)
+            self.read[model] = list(rows.values(*columns))
+        return self.read[model]
 
     def key_of(self, model):
         return GROUPS.get(model, ""), NUMBERS[model]
