@@ -132,7 +132,12 @@ class AuditEntryAdmin(BackOfficeAdmin):
         return _answer_csv(entries)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        return HttpResponseRedirect(self.go_to_list())
+        """All there is of what an entry is about."""
+        entry = self.find_or_404(request, object_id)
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        query = {"object_type": entry.object_type, "object_id": entry.object_id}
+        return HttpResponseRedirect(self.go_to_list(**query))
 
     @display(description="When (UTC)", ordering="id")
     def show_at(self, entry: AuditEntry) -> str:
@@ -149,7 +154,10 @@ class AuditEntryAdmin(BackOfficeAdmin):
     @display(description="Which")
     def show_what(self, entry: AuditEntry) -> str:
         told = json.loads(entry.after) if entry.after else {}
-        return ", ".join(name.removesuffix("_id").replace("_", " ") for name in told)
+        if entry.action == Action.REFUSED:
+            return f"{told['method']} {told['path']} ({told['status']})"
+        names = told if entry.before else ()  # of what is new, all of it
+        return ", ".join(name.removesuffix("_id").replace("_", " ") for name in names)
 
     @display(description="Who")
     def show_actor(self, entry: AuditEntry) -> str:
