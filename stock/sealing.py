@@ -43,7 +43,7 @@ MOVEMENT_COLUMNS = (
     "kind", "reason", "receipt",
 )  # fmt: skip
 _COLUMNS = {"first": "first_seq", "last": "last_seq"}
-_FIELDS = [_COLUMNS.get(name, name) for name in SEAL_FIELDS]
+FIELDS = [_COLUMNS.get(name, name) for name in SEAL_FIELDS]
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ def seal_all(keys: Keys, *, seconds_max: float = float("inf"), waits: bool = Fal
 def _seal_store(head: LedgerHead, keys: Keys, sealed: Sealed) -> None:
     chain = chain_of(head.pk)
     newest = LedgerSeal.objects.filter(store_id=head.pk).order_by("-first_seq")
-    row = newest.values_list(*_FIELDS).first()
+    row = newest.values_list(*FIELDS).first()
     tip = to_seal(row) if row else None
     new = make_seals(connection, chain, keys, tip=tip, until=head.last_seq, now=clock.now())
     while seals := list(islice(new, SEALS_PER_STATEMENT)):
@@ -168,7 +168,7 @@ def check_store(
     """Check a store's seals, and that behind them nothing stands beyond the ledger's head."""
     chain = chain_of(store_id)
     seals = LedgerSeal.objects.using(using).filter(store_id=store_id).order_by("first_seq")
-    rows = map(to_seal, seals.values_list(*_FIELDS).iterator(chunk_size=500))
+    rows = map(to_seal, seals.values_list(*FIELDS).iterator(chunk_size=500))
     checked = check_chain(connections[using], chain, keys, rows, (heads or {}).get(chain.name))
     checked.wrong = checked.wrong or _check_unsealed(store_id, checked.last, using)
     return checked

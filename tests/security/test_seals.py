@@ -14,6 +14,7 @@ from django.db import connections, transaction
 from django.utils import timezone as clock
 
 from accounts.models import AuditEntry, AuditSeal
+from accounts.sealing import to_seal
 from catalog.models import ProductChange
 from catalog.sealing import AUDITED, check_audited
 from inventory_project import sealing as engine
@@ -21,9 +22,9 @@ from inventory_project.heads import read_heads, write_heads, write_restored
 from stock import ledger
 from stock.ledger import Line
 from stock.models import LedgerHead, LedgerSeal, Movement
-from stock.sealing import MOVEMENT_COLUMNS, chain_of, check_store, seal_all
+from stock.sealing import FIELDS, MOVEMENT_COLUMNS, chain_of, check_store, seal_all
 from tests import make
-from tests.security.superuser import Mutant, all_rights, change_for_good
+from tests.security.superuser import Mutant, all_rights, change_for_good, without_checks
 
 KEYS = {"one": b"1" * 32}
 MODELS = (AuditEntry, ProductChange, Movement, AuditSeal, LedgerSeal)
@@ -191,10 +192,12 @@ def reseal(alias, store, keys):
     """Change a movement, and make the whole chain anew so that it fits."""
     Movement.objects.using(alias).filter(store=store, seq=5).update(receipt="FORGED")
     LedgerSeal.objects.using(alias).filter(store=store)._raw_delete(alias)
-    made = engine.make_seals(
-        connections[alias], chain_of(store.pk), keys, tip=None, until=45, now=clock.now()
-    )
-    for seal in made:
+    store_seals(alias, store, keys, None)
+
+
+def store_seals(alias, store, keys, tip):
+    chain, now = chain_of(store.pk), clock.now()
+    for seal in engine.make_seals(connections[alias], chain, keys, tip=tip, until=45, now=now):
         LedgerSeal.objects.using(alias).create(
             store=store, first_seq=seal.first, last_seq=seal.last, rows=seal.rows,
             marks=seal.marks, digest=seal.digest, head=seal.head, key_name=seal.key_name,
@@ -220,6 +223,35 @@ def test_a_chain_made_anew_is_seen(sealed, keys, problem):
         assert ("the seal 33 to 45" if keys is KEYS else "the seal 1 to 16") in detail
         is_seen_inside = find_wrong(alias, told={}) != []
         assert is_seen_inside == (keys is not KEYS)
+
+
+def test_a_true_seal_of_another_past_does_not_fit(sealed, monkeypatch):
+    """Both were made with the key, one before and one after a rewind: only their link tells."""
+    monkeypatch.setattr(engine, "SEAL_ROWS_MAX", 15)  # both pasts are cut in the same places
+    lahore = sealed[0]
+    of_lahore = LedgerSeal.objects.filter(store=lahore)
+    true = of_lahore.get(first_seq=16)
+    with all_rights() as alias:
+        movement = Movement.objects.using(alias).filter(store=lahore, seq=20)
+        movement.update(receipt="FORGED")
+        of_lahore.using(alias).filter(first_seq__gte=16)._raw_delete(alias)
+        first = to_seal(of_lahore.using(alias).values_list(*FIELDS).get())
+        store_seals(alias, lahore, KEYS, first)
+        assert find_wrong(alias, told={}) == []
+        movement.update(receipt="R-4")
+        of_lahore.using(alias).filter(first_seq=16)._raw_delete(alias)
+        LedgerSeal.objects.using(alias).bulk_create([true])
+        ((_, problem, detail),) = find_wrong(alias, told={})
+        assert (problem, detail.startswith("the seal 31 to 45")) == ("seal altered", True)
+
+
+def test_a_row_below_the_first_number_is_seen(sealed):
+    lahore = sealed[0]
+    row = Movement.objects.filter(store=lahore, seq=7).values().get()
+    new = Movement(**row | {"seq": 0, "event_id": uuid.uuid4()})
+    with all_rights() as alias, without_checks(alias):
+        Movement.objects.using(alias).bulk_create([new])
+        assert find_wrong(alias) == [(f"ledger {lahore.pk}", "inserted", "0")]
 
 
 def test_a_seal_of_another_chain_does_not_fit(sealed):
