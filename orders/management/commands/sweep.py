@@ -76,14 +76,14 @@ def _sweep_for_ever(turn: Turn, sealing: Sealing) -> NoReturn:
         began = time.monotonic()
         try:
             mine = turn.take()
+            if mine and state != "sweeping":
+                note_settings()
             frees = began - freed_at >= FREE_S
             last = sweep_once(last, frees=frees) if mine else None
             freed_at = began if frees else freed_at
             if mine:
                 # Behind the sales, which wait for nothing else.
                 sealing.take_turn(began)
-            if mine and state != "sweeping":
-                note_settings()
             state = _say(state, "sweeping" if mine else "waiting")
         except Error as error:
             # The next round makes a new connection, and with it takes its turn anew.
