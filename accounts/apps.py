@@ -1,9 +1,12 @@
+from importlib import import_module
+
 from django.apps import AppConfig, apps
 from django.contrib.auth.signals import user_logged_in
 from django.db.models.signals import post_migrate
 
 from accounts.lifetime import begin_session
 from accounts.roles import seed_roles
+from inventory_project.append_only import keep_append_only
 
 
 class AccountsConfig(AppConfig):
@@ -17,3 +20,6 @@ class AccountsConfig(AppConfig):
         last = [config for config in apps.get_app_configs() if config.models_module][-1]
         post_migrate.connect(seed_roles, sender=last)
         user_logged_in.connect(begin_session)
+        keep_append_only("accounts_auditentry", "accounts_auditseal")
+        # Only now: it needs the models.
+        import_module("accounts.access").listen()

@@ -1,8 +1,10 @@
 """What happens to people: the one write module of this app."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 from importlib import import_module
 from itertools import count
+from typing import Any
 
 from allauth.account.adapter import get_adapter
 from allauth.mfa import signals
@@ -17,11 +19,14 @@ from allauth.mfa.totp.internal.auth import (
 from allauth.mfa.utils import decrypt
 from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.auth.models import Group, Permission
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone as clock
 from django.utils.crypto import constant_time_compare
 
+from accounts.audit import Action, Facts, Subject, record, watch
 from accounts.models import User
 from inventory_project.errors import Conflict
 
@@ -48,6 +53,40 @@ def remember_people(*, usernames: Iterable[str], of: str) -> dict[str, int]:
         username: User.objects.create_user(name, is_active=False).pk
         for username, name in names.items()
     }
+
+
+def watch_powers(user: User, **more: Callable[[], Any]) -> AbstractContextManager[None]:
+    """Note what changes meanwhile of a person's roles and permissions, and of `more`: functions
+    that tell what else gives power, such as stores."""
+
+    def describe() -> Facts:
+        return {
+            "roles": sorted(user.groups.values_list("name", flat=True)),
+            "permissions": _name_permissions(user.user_permissions.all()),
+        } | {name: tell() for name, tell in more.items()}
+
+    return watch(Action.POWERS_CHANGED, Subject("person", user.pk, user.get_username()), describe)
+
+
+def watch_role(role: Group) -> AbstractContextManager[None]:
+    """Note what changes meanwhile of a role's name and permissions."""
+    subject = Subject("role", role.pk, role.name)
+    return watch(Action.ROLE_CHANGED, subject, lambda: _describe_role(role))
+
+
+def note_new_role(role: Group) -> None:
+    """Note that a role was made."""
+    record(Action.ROLE_ADDED, Subject("role", role.pk, role.name), after=_describe_role(role))
+
+
+def _describe_role(role: Group) -> Facts:
+    stored = Group.objects.get(pk=role.pk)
+    return {"name": stored.name, "permissions": _name_permissions(stored.permissions.all())}
+
+
+def _name_permissions(permissions: QuerySet[Permission]) -> list[str]:
+    names = permissions.values_list("content_type__app_label", "codename")
+    return sorted(f"{app}.{codename}" for app, codename in names)
 
 
 def _name_elsewhere(username: str, of: str, taken: Collection[str]) -> str:

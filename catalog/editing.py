@@ -12,10 +12,17 @@ from decimal import Decimal
 from itertools import chain, count
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
 from django.utils import timezone as clock
 from stdnum import ean
 
+from catalog.changes import (
+    describe_category,
+    describe_product,
+    note_category,
+    note_product,
+    note_products,
+)
 from catalog.models import (
     PACK_UNITS_MAX,
     Barcode,
@@ -28,17 +35,14 @@ from inventory_project.caching import STAMP_BITS
 from inventory_project.errors import Conflict, InvalidValue
 from inventory_project.fields import (
     GTIN_LENGTHS,
-    MONEY_PLACES,
     clean_scanned_barcode,
     clean_sku,
     clean_text,
-    format_money,
     to_comparable_barcode,
 )
 from stores.principals import SYSTEM, Principal
 
 Action = ProductChange.Action
-Subject = ProductChange.Subject
 CATEGORY_CHARACTERS_MAX = 120
 # Every client takes these parts out of an address before it asks.
 _NOT_IN_ADDRESSES = (".", "..")
@@ -117,7 +121,7 @@ def create_product(
     if not sku:
         _name_by_id(product)
     _set_barcodes(product, barcodes)
-    _note(by, Action.CREATED, None, product)
+    note_product(by, None, product)
     return product
 
 
@@ -155,7 +159,7 @@ def change_product(
         return product
     product.version = _advance(head, 1)
     product.save()
-    _note(by, _name_action(before, product), before, product)
+    note_product(by, before, product)
     return product
 
 
@@ -202,7 +206,7 @@ def save_products(rows: Sequence[ProductRow], *, by: Principal = SYSTEM) -> Rows
     Product.objects.bulk_create(created)
     _write_changed(changed)
     _replace_barcodes([*zip(created, plan.created, strict=True), *plan.changed])
-    _note_many(by, [*created, *changed], before)
+    note_products(by, [*created, *changed], before)
     return plan
 
 
@@ -280,22 +284,6 @@ def _replace_barcodes(saved: Sequence[tuple[Product, ProductRow]]) -> None:
     )
 
 
-def _note_many(
-    by: Principal, products: Sequence[Product], before: dict[str, dict[str, Any]]
-) -> None:
-    """One change for each product, told from the database as it stands now."""
-    saved = Product.objects.filter(pk__in=[product.pk for product in products])
-    ProductChange.objects.bulk_create(
-        make_change(
-            by,
-            Action.CHANGED if product.sku in before else Action.CREATED,
-            before.get(product.sku),
-            product,
-        )
-        for product in saved.select_related("category").prefetch_related("barcodes")
-    )
-
-
 def retire_product(product: Product, *, by: Principal = SYSTEM) -> Product:
     """Take a product out of the range: no new documents, its late events still count."""
     if product.retired_at:
@@ -314,7 +302,7 @@ def create_category(*, by: Principal = SYSTEM, name: str) -> Category:
     version = take_versions(1)
     category = Category(name=name)
     _save_category(category)
-    _note_category(by, Action.CREATED, None, category, version)
+    note_category(by, None, category, version, Action.CREATED)
     return category
 
 
@@ -325,7 +313,7 @@ def change_category(category: Category, *, by: Principal = SYSTEM, name: str) ->
     before = describe_category(category)
     category.name = name
     _save_category(category)
-    _note_category(by, Action.CHANGED, before, category, version)
+    note_category(by, before, category, version, Action.CHANGED)
     return category
 
 
@@ -338,7 +326,7 @@ def retire_category(category: Category, *, by: Principal = SYSTEM) -> Category:
     before = describe_category(category)
     category.retired_at = clock.now()
     _save_category(category)
-    _note_category(by, Action.RETIRED, before, category, version)
+    note_category(by, before, category, version, Action.RETIRED)
     return category
 
 
@@ -351,30 +339,8 @@ def restore_category(category: Category, *, by: Principal = SYSTEM) -> Category:
     before = describe_category(category)
     category.retired_at = None
     _save_category(category)
-    _note_category(by, Action.RESTORED, before, category, version)
+    note_category(by, before, category, version, Action.RESTORED)
     return category
-
-
-def describe_product(product: Product) -> dict[str, Any]:
-    """The product as the feed tells it."""
-    return {
-        "sku": product.sku,
-        "name": product.name,
-        "category": product.category.name if product.category else None,
-        "unit": product.unit,
-        "price": format_money(int(Decimal(product.price).scaleb(MONEY_PLACES))),
-        "negative_stock": product.negative_stock,
-        "barcodes": [{"code": b.code, "units": b.units} for b in product.barcodes.all()],
-        "retired_at": product.retired_at.isoformat() if product.retired_at else None,
-    }
-
-
-def describe_category(category: Category) -> dict[str, Any]:
-    """The category as the feed tells it."""
-    return {
-        "name": category.name,
-        "retired_at": category.retired_at.isoformat() if category.retired_at else None,
-    }
 
 
 def take_versions(count: int) -> int:
@@ -395,9 +361,10 @@ def _advance(head: CatalogHead, count: int) -> int:
     return head.version - count + 1
 
 
-def current_version() -> int:
+def current_version(using: str = DEFAULT_DB_ALIAS) -> int:
     """The version of the catalogue a follower starts from; 0 for an empty one."""
-    return CatalogHead.objects.filter(id=1).values_list("version", flat=True).first() or 0
+    heads = CatalogHead.objects.using(using).filter(id=1)
+    return heads.values_list("version", flat=True).first() or 0
 
 
 def make_barcodes(product: Product, codes: Iterable[Code]) -> list[Barcode]:
@@ -418,51 +385,6 @@ def _set_barcodes(product: Product, codes: Iterable[Code]) -> None:
     if existing != [(b.code, b.units) for b in wanted]:
         product.barcodes.all().delete()
         Barcode.objects.bulk_create(wanted)
-
-
-def _name_action(before: dict[str, Any], product: Product) -> str:
-    if before["retired_at"] is None and product.retired_at is not None:
-        return Action.RETIRED
-    if before["retired_at"] is not None and product.retired_at is None:
-        return Action.RESTORED
-    return Action.CHANGED
-
-
-def _note(by: Principal, action: str, before: dict[str, Any] | None, product: Product) -> None:
-    make_change(by, action, before, product).save(force_insert=True)
-
-
-def make_change(
-    by: Principal, action: str, before: dict[str, Any] | None, product: Product
-) -> ProductChange:
-    """The unsaved change that tells what became of a product."""
-    return ProductChange(
-        version=product.version,
-        subject=Subject.PRODUCT,
-        subject_id=product.pk,
-        key=product.sku,
-        action=action,
-        before=before,
-        after=describe_product(product),
-        actor_id=by.actor_id,
-        device_id=by.device_id,
-    )
-
-
-def _note_category(
-    by: Principal, action: str, before: dict[str, Any] | None, category: Category, version: int
-) -> None:
-    ProductChange.objects.create(
-        version=version,
-        subject=Subject.CATEGORY,
-        subject_id=category.pk,
-        key=category.name,
-        action=action,
-        before=before,
-        after=describe_category(category),
-        actor_id=by.actor_id,
-        device_id=by.device_id,
-    )
 
 
 def _save_category(category: Category) -> None:

@@ -27,6 +27,7 @@ from catalog.models import BARCODES_PER_PRODUCT_MAX, Product, Unit
 from inventory_project.errors import InvalidValue
 from inventory_project.fields import MONEY_PLACES, clean_text, parse_money
 from inventory_project.reading import read_one_of
+from inventory_project.spreadsheets import neutralise, take_back
 from stores.principals import SYSTEM, Principal
 
 COLUMNS = ("sku", "name", "category", "unit", "price", "barcodes")
@@ -36,10 +37,6 @@ IGNORED_COLUMNS = frozenset((REASON_COLUMN,))
 ROWS_PER_TRANSACTION = 1_000
 NAME_CHARACTERS_MAX = 250
 
-# A spreadsheet takes a cell that begins like this for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-# What write_failed_rows makes of such a cell.
-_NEUTRALISED_STARTS = tuple(f"'{start}" for start in _FORMULA_STARTS)
 _PACK = re.compile(r"(.+)\*([0-9]{1,9})")
 _read_unit = read_one_of(*Unit.values)
 
@@ -108,16 +105,7 @@ def write_failed_rows(report: ImportReport, file: TextIO) -> None:
     writer.writerow([REASON_COLUMN, *COLUMNS])
     for failed in report.failed:
         cells = [str(failed), *(failed.row[column] for column in COLUMNS)]
-        writer.writerow([_neutralise(cell) for cell in cells])
-
-
-def _neutralise(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
-
-
-def _take_back(cell: str) -> str:
-    """The cell before it was neutralised."""
-    return cell[1:] if cell.startswith(_NEUTRALISED_STARTS) else cell
+        writer.writerow([neutralise(cell) for cell in cells])
 
 
 # --- reading --------------------------------------------------------------------------------
@@ -199,7 +187,7 @@ def _check_rows(
     good: list[tuple[int, Row, ProductRow]] = []
     for line_number, header, raw_cells in chunk:
         is_mended = REASON_COLUMN in header
-        cells = [_take_back(cell) for cell in raw_cells] if is_mended else raw_cells
+        cells = [take_back(cell) for cell in raw_cells] if is_mended else raw_cells
         row = dict.fromkeys(COLUMNS, "") | dict(zip(header, cells, strict=False))
         try:
             product = _check_row(header, cells, row, seen)

@@ -16,6 +16,7 @@ from itertools import chain, count, islice
 from typing import Any
 
 from catalog import editing
+from catalog.changes import describe_product
 from catalog.editing import Code, ProductRow
 from catalog.models import Barcode, Category, Product
 from catalog.scanning import AmbiguousBarcode, Scanned, choose_scanned, find_scanned
@@ -194,7 +195,7 @@ def _refuse_other_units(both: Sequence[tuple[Product, Product]]) -> None:
 
 
 def _differences(theirs: Product, own: Product) -> Iterator[Difference]:
-    there, here = editing.describe_product(theirs), editing.describe_product(own)
+    there, here = describe_product(theirs), describe_product(own)
     for name in COMPARED:
         shop, chain = _write(name, there[name]), _write(name, here[name])
         if shop != chain:

@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from inventory_project.failpoints import reach
 from inventory_project.keyring import KeyRing, Unreadable, get_keyring
-from inventory_project.sealing import SealedRow, list_sealed_models
+from inventory_project.sealed_fields import SealedRow, list_sealed_models
 
 ROWS_PER_TRANSACTION = 20
 UNREADABLE_NAMED_MAX = 20

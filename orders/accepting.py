@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import connection
 
+from accounts import access
 from inventory_project import doors
 from inventory_project.api import DATABASE_AWAY
 from inventory_project.bodies import parse_json
@@ -250,6 +251,7 @@ def _refuse_if_spent(visit: _Visit) -> None:
 
 def _refuse_who_may_not(visit: _Visit) -> None:
     if visit.principal is None:
+        access.note_refused_key(visit.sent.meta)
         raise KeyRefused
     need_scope(visit.principal, Scope.SALES_WRITE)
 

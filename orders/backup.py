@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone as clock
 
+from accounts.audit import Action, record
 from inventory_project.database_file import (
     UnusableFile,
     copy_beside,
@@ -21,6 +22,7 @@ from inventory_project.database_file import (
     set_aside,
 )
 from inventory_project.errors import Conflict
+from inventory_project.heads import write_restored
 from inventory_project.keyring import get_keyring
 from inventory_project.rotation import count_by_key
 from inventory_project.running import while_stopped
@@ -120,11 +122,14 @@ def restore(*, file: Path, database: Path) -> Restored:
         try:
             migrations = _bring_up_to_date(copy, file)
             contents = look_into(copy)
+            _note_restored(copy, file)
             connections.close_all()  # ours would keep us from being alone with it
             aside = set_aside(database, clock.now()) if database.exists() else None
             put_in_place(copy, database)
         finally:
             copy.unlink(missing_ok=True)
+        # Newer seals than the copy has were told of, and are not missing.
+        write_restored(settings.AUDIT_HEADS_FILE, clock.now())
     return Restored(contents, aside, migrations)
 
 
@@ -138,6 +143,11 @@ def _bring_up_to_date(copy: Path, file: Path) -> int:
     if found.missing:
         migrate(copy)
     return found.missing
+
+
+def _note_restored(copy: Path, file: Path) -> None:
+    with open_file(copy, writes=True) as alias:
+        record(Action.RESTORED, after={"file": file.name}, using=alias)
 
 
 def look_into(file: Path) -> Contents:

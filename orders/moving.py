@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import BigIntegerField
 from django.db.models.functions import Cast
 
+from accounts.audit import Action, record
 from accounts.models import User
 from accounts.people import remember_people
 from catalog.merging import Adopted, Difference, adopt_products, refuse_other_meaning
@@ -297,6 +298,8 @@ def _write(shop: Shop, wish: Wish, on_progress: Progress | None, *, keeps: bool 
         levels=_read_levels(shop, ids),
     )
     sales.adopt(_read_events(shop, ids, catalogue.renamed))
+    facts = {"shop": shop.store.code, "movements": shop.last_seq, "people": len(ids.people)}
+    record(Action.SHOP_MOVED, registry.subject_of_store(store), after=facts)
     transaction.set_rollback(not keeps)
     return _tell(shop, code, catalogue)
 

@@ -5,6 +5,7 @@ rings again when an event waits, and applies it when nobody answers.
 """
 
 import fcntl
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TextIO
@@ -13,13 +14,21 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone as clock
 
+from inventory_project.heads import Heads, write_heads
+from inventory_project.sealing import Keys
 from orders import sales
 from orders.draining import Round, drain
 from orders.tasks import ring_doorbell
+from stock import sealing
+
+logger = logging.getLogger(__name__)
 
 RING_AGAIN_AFTER = timedelta(seconds=1)
 APPLY_AFTER = timedelta(seconds=3)
 APPLY_S_MAX = 5
+SEAL_EACH_S = 10
+SEAL_S_MAX = 1
+HEADS_EACH_S = 60
 SWEEP_ADVISORY_LOCK = 0x6B69_7279_616E_61  # "kiryana"
 
 _going = Round()
@@ -58,6 +67,36 @@ def sweep_once(last: Swept | None = None, *, frees: bool = True) -> Swept:
     # What was applied needs no bell; what could not be (a frozen worker has its lane) does.
     rang = age > RING_AGAIN_AFTER and not applied and ring_doorbell(force=True)
     return Swept(freed, sales.oldest_due_at() if applied else oldest, rang, applied)
+
+
+class Sealing:
+    """What the sweep does for the audit, beside its work: seals, and tells the heads of the seals
+    to a file outside the database."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._heads: Heads | None = None
+        self._sealed_at = self._told_at = float("-inf")
+
+    def take_turn(self, now: float) -> None:
+        """Do what is due at this moment of a clock that never goes back."""
+        if now - self._sealed_at < SEAL_EACH_S:
+            return
+        self._sealed_at = now
+        if self._heads is None:
+            self._heads = sealing.read_tips()  # one that died may not have told them
+        self._heads |= sealing.seal_all(self._keys, seconds_max=SEAL_S_MAX, waits=True).heads
+        if self._heads and now - self._told_at >= HEADS_EACH_S:
+            self._tell(self._heads)
+            self._told_at = now
+
+    def _tell(self, heads: Heads) -> None:
+        try:
+            write_heads(settings.AUDIT_HEADS_FILE, heads, clock.now())
+        except OSError as error:
+            logger.error("The heads of the seals cannot be written: %s", error)
+            return
+        heads.clear()
 
 
 class Turn:

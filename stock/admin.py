@@ -2,8 +2,7 @@
 
 import uuid
 import zoneinfo
-from datetime import UTC, date, datetime, timedelta
-from datetime import time as time_of_day
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -27,9 +26,11 @@ from stores.backoffice import (
     PickFilter,
     chosen_store,
     find_principal,
+    read_day,
     show_money,
     show_quantity,
     show_store_time,
+    until_end_of,
 )
 from stores.models import Store
 
@@ -37,7 +38,6 @@ DAYS_SHOWN = 7
 DAYS_OF_ALL_STORES_MAX = 31
 NEWEST_SPANS_HOURS = (1, 24)
 FOUND_MAX = 200
-FIRST_YEAR, LAST_YEAR = 1970, 2199
 
 
 def find_products(term: str) -> list[int]:
@@ -156,27 +156,14 @@ class RecordedFilter(RangeDateFilter):  # type: ignore[misc]
 
     def read_window(self, request: HttpRequest) -> tuple[datetime | None, datetime | None]:
         """From when (included) until when (excluded); None is open."""
-        since = _read_day(self.used_parameters.get("recorded_at_from"))
-        until = _read_day(self.used_parameters.get("recorded_at_to"))
-        until = until + timedelta(days=1) if until else None
+        since = read_day(self.used_parameters.get("recorded_at_from"))
+        until = until_end_of(self.used_parameters.get("recorded_at_to"))
         if chosen_store(request) or read_event_id(request.GET.get(SEARCH_VAR, "").strip()):
             return since, until  # an index serves the whole history
         end = until or clock.now()
         if since is None:
             return end - timedelta(days=DAYS_SHOWN), until
         return since, min(end, since + timedelta(days=DAYS_OF_ALL_STORES_MAX))
-
-
-def _read_day(text: Any) -> datetime | None:
-    """Midnight of a day on the chain's clock; None for what is no day, or none of our times."""
-    try:
-        day = date.fromisoformat(str(text))
-    except ValueError:
-        return None
-    if not FIRST_YEAR <= day.year <= LAST_YEAR:
-        return None
-    zone = zoneinfo.ZoneInfo(settings.STORE_TIMEZONE)
-    return datetime.combine(day, time_of_day(), zone).astimezone(UTC)
 
 
 def describe_window(since: datetime | None, until: datetime | None, request: HttpRequest) -> str:

@@ -9,4 +9,4 @@ class StockConfig(AppConfig):
     name = "stock"
 
     def ready(self) -> None:
-        keep_append_only("stock_movement")
+        keep_append_only("stock_movement", "stock_ledgerseal")

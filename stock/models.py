@@ -243,6 +243,39 @@ class Movement(models.Model):
         return f"{self.store_id}/{self.seq}"
 
 
+class LedgerSeal(models.Model):
+    """A seal over a range of a store's movements; each holds the one before. (Class A.)
+
+    Append-only. Made by sealing.py some time after the movements, never in their transaction.
+    """
+
+    pk = models.CompositePrimaryKey("store_id", "first_seq")
+    store = models.ForeignKey(
+        Store, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    first_seq = models.BigIntegerField()
+    last_seq = models.BigIntegerField()
+    rows = models.IntegerField()
+    marks = models.BinaryField(help_text="Eight bytes a movement, to name the one that is wrong.")
+    digest = models.BinaryField(max_length=32)
+    head = models.BinaryField(max_length=32)
+    key_name = models.CharField(max_length=16)
+    form = models.PositiveSmallIntegerField(help_text="Which columns were sealed.")
+    sealed_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(first_seq__gte=1, last_seq__gte=models.F("first_seq")),
+                name="ledger_seal_range_in_order",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.store_id}/{self.first_seq} to {self.last_seq}"
+
+
 # --- twins for the back office ----------------------------------------------------------------
 # The admin takes no model with a composite key. A twin reads the same table and declares one of
 # the key's columns as its own; it is never written, and its rows are found by `address`.

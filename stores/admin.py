@@ -10,7 +10,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from inventory_project.fields import clean_text
 from inventory_project.keyring import Unreadable
-from stores import contacts, keys_page, people, registry
+from stores import audit_pages, contacts, keys_page, people, registry
 from stores.backoffice import (
     NEGATIVE_STOCK_HELP,
     RetirableAdmin,
@@ -92,6 +92,7 @@ class StoreContactForm(StoreForm):
 
 @admin.register(Store)
 class StoreAdmin(RetirableAdmin):
+    audited_as = "store"
     is_written_by_head_office = True
     form = StoreForm
     list_display = ("code", "name", "address", "timezone", "currency", "show_state")
@@ -183,3 +184,4 @@ class StoreAdmin(RetirableAdmin):
 
 people.register(admin.site)
 keys_page.register(admin.site)
+audit_pages.register(admin.site)

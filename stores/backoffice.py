@@ -5,11 +5,13 @@ presents. Nothing here is ever deleted; rows are retired, revoked or dismissed.
 """
 
 import zoneinfo
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -33,6 +35,7 @@ from stores.principals import Principal
 
 ROWS_PER_PAGE = 50
 BULK_ROWS_MAX = 100
+FIRST_YEAR, LAST_YEAR = 1970, 2199
 PAGES_MAX = 200  # an OFFSET reads what it skips; further back, a filter is the way
 NEGATIVE_STOCK_HELP = (
     "What happens when a removal would take a balance below zero. "
@@ -74,6 +77,24 @@ def show_store_time(instant: datetime | None, store: Store) -> str:
     if instant is None:
         return ""
     return instant.astimezone(zoneinfo.ZoneInfo(store.timezone)).strftime("%d %b %Y %H:%M")
+
+
+def read_day(text: Any) -> datetime | None:
+    """Midnight of a day on the chain's clock; None for what is no day, or none of our times."""
+    try:
+        day = date.fromisoformat(str(text))
+    except ValueError:
+        return None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        return None
+    zone = zoneinfo.ZoneInfo(settings.STORE_TIMEZONE)
+    return datetime.combine(day, time_of_day(), zone).astimezone(UTC)
+
+
+def until_end_of(text: Any) -> datetime | None:
+    """When a day has ended on the chain's clock, likewise."""
+    begin = read_day(text)
+    return begin + timedelta(days=1) if begin else None
 
 
 class PagesWithoutCount(InfinitePaginator):  # type: ignore[misc]
@@ -142,6 +163,8 @@ class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]
     is_written_by_head_office = False
     # Keys, and who may do what: whoever writes them has proven a little while ago who they are.
     asks_again = False
+    # What the audit calls such a row; its history is what the audit has of it.
+    audited_as = ""
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request)
@@ -185,7 +208,11 @@ class BackOfficeAdmin(ModelAdmin):  # type: ignore[misc]
         # Django looks for the row first, and so tells everybody whether there is one.
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
-        return super().history_view(request, object_id, extra_context)
+        if not (self.audited_as and request.user.has_perm("accounts.view_auditentry")):
+            return super().history_view(request, object_id, extra_context)
+        row = self.find_or_404(request, object_id)
+        query = {"object_type": self.audited_as, "object_id": row.pk}
+        return HttpResponseRedirect(reverse("admin:accounts_auditentry_changelist", query=query))
 
     def find_or_404(self, request: HttpRequest, object_id: str) -> Any:
         """The row of an address, if this person may see it."""

@@ -97,6 +97,7 @@ class StoreKeyAdmin(BackOfficeAdmin):
     made."""
 
     asks_again = True
+    audited_as = "key"
     form = KeyForm
     list_display = (
         "prefix", "name", "store", "show_scopes", "show_state", "last_used_at", "expires_at",

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone as clock
 
-from inventory_project.sealing import SealedField, SealedRow
+from inventory_project.sealed_fields import SealedField, SealedRow
 
 if TYPE_CHECKING:
     from stores.principals import Principal

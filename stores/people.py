@@ -19,6 +19,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts import roles
 from accounts.models import User
+from accounts.people import note_new_role, watch_powers, watch_role
 from accounts.proofs import ask_again, is_proof_recent
 from stores.backoffice import BackOfficeAdmin, find_principal
 from stores.models import StoreMember
@@ -52,6 +53,7 @@ class StoreMemberInline(TabularInline):  # type: ignore[misc]
 class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc]
     is_written_by_head_office = True
     asks_again = True
+    audited_as = "person"
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -126,6 +128,12 @@ class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc
             field.queryset = field.queryset.select_related("content_type")
         return field
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        stores = StoreMember.objects.filter(user=form.instance).order_by("store__code")
+        codes = stores.values_list("store__code", flat=True)
+        with watch_powers(form.instance, stores=lambda: list(codes.all())):
+            super().save_related(request, form, formsets, change)
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         sees_all = find_principal(request).reads_chain_wide
         return sees_all and bool(super().has_view_permission(request, obj))
@@ -144,6 +152,7 @@ class GroupAdmin(DjangoGroupAdmin, BackOfficeAdmin):
 
     is_written_by_head_office = True
     asks_again = True
+    audited_as = "role"
     filter_horizontal = ()
     list_display = ("name", "show_where", "show_people", "show_kind")
 
@@ -155,6 +164,18 @@ class GroupAdmin(DjangoGroupAdmin, BackOfficeAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("show_where", "show_rights")
+
+    def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:
+        if change:
+            with watch_role(obj):
+                super().save_model(request, obj, form, change)
+            return
+        super().save_model(request, obj, form, change)
+        note_new_role(obj)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        with watch_role(form.instance):
+            super().save_related(request, form, formsets, change)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_superuser)

@@ -11,8 +11,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone as clock
 
+from accounts.audit import Action, Subject, describe_row, record
 from inventory_project.caching import STAMP_BITS
 from inventory_project.errors import Conflict, Invalid
 from stores.authentication import hash_secret
@@ -82,8 +84,11 @@ def register_store(
         raise
     if not code:
         _name_by_id(store)
+    told = describe_row(store)
     if contact is not None and any(contact):
         _write_contact(store, contact)
+        told["contact"] = True  # that there is one; the audit never says which
+    record(Action.STORE_REGISTERED, subject_of_store(store), after=told)
     return store
 
 
@@ -105,12 +110,16 @@ def change_store(store: Store, *, contact: Contact | None = None, **fields: Any)
     The code stays for ever: it is in the addresses and journals of every till.
     """
     version = _next_version()
+    before = describe_row(Store.objects.get(pk=store.pk))
     for name, value in fields.items():
         setattr(store, name, value)
     store.version = version
     store.save(update_fields=[*fields, "version"])
+    after = before | {n: v for n, v in describe_row(store).items() if n in fields}
     if contact is not None:
         _write_contact(store, contact)
+        after["contact"] = any(contact)
+    record(Action.STORE_CHANGED, subject_of_store(store), before=before, after=after)
     return store
 
 
@@ -145,6 +154,7 @@ def scopes_for(store: Store | None) -> tuple[Scope, ...]:
     return (*TILL_SCOPES, Scope.CATALOG_WRITE) if settings.SHOP else TILL_SCOPES
 
 
+@transaction.atomic
 def issue_key(
     *,
     name: str,
@@ -178,14 +188,35 @@ def issue_key(
         valid_from=valid_from or clock.now() - CLOCK_BEHIND_MAX,
         expires_at=expires_at,
     )
+    record(Action.KEY_ISSUED, subject_of_key(key), after=describe_row(key))
     return IssuedKey(key=key, credential=f"{prefix}.{secret}")
 
 
+@transaction.atomic
 def revoke_key(key: StoreKey) -> StoreKey:
     """Refuse the key from the next request on; doing it twice keeps the first time."""
-    StoreKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=clock.now())
+    working = StoreKey.objects.filter(pk=key.pk, revoked_at__isnull=True)
+    is_first = working.update(revoked_at=clock.now()) == 1
     key.refresh_from_db()
+    if is_first:
+        _note_revoked(key)
     return key
+
+
+def _note_revoked(key: StoreKey, using: str = DEFAULT_DB_ALIAS) -> None:
+    told = {"revoked_at": key.revoked_at}
+    before = dict.fromkeys(told)
+    record(Action.KEY_REVOKED, subject_of_key(key), before=before, after=told, using=using)
+
+
+def subject_of_store(store: Store) -> Subject:
+    """The store as an audit entry names it."""
+    return Subject("store", store.pk, store.code)
+
+
+def subject_of_key(key: StoreKey) -> Subject:
+    """The key as an audit entry names it."""
+    return Subject("key", key.pk, key.prefix)
 
 
 @transaction.atomic
@@ -215,7 +246,12 @@ def rotate_key(
         replaces=old,
     )
     ends = now + overlap
-    StoreKey.objects.filter(pk=old.pk).update(expires_at=min(old.expires_at or ends, ends))
+    ends = min(old.expires_at or ends, ends)
+    StoreKey.objects.filter(pk=old.pk).update(expires_at=ends)
+    record(
+        Action.KEY_CHANGED, subject_of_key(old),
+        before={"expires_at": old.expires_at}, after={"expires_at": ends},
+    )  # fmt: skip
     return issued
 
 
@@ -244,7 +280,7 @@ def _came_before(key: StoreKey, known: StoreKey) -> bool:
 
 
 def _adopt_key(store: Store, key: StoreKey, now: datetime) -> StoreKey:
-    return StoreKey.objects.create(
+    adopted = StoreKey.objects.create(
         prefix=key.prefix,
         secret_sha256=key.secret_sha256,
         name=key.name,
@@ -256,6 +292,8 @@ def _adopt_key(store: Store, key: StoreKey, now: datetime) -> StoreKey:
         expires_at=key.expires_at,
         revoked_at=key.revoked_at or (None if key.store_id else now),
     )
+    record(Action.KEY_ISSUED, subject_of_key(adopted), after=describe_row(adopted))
+    return adopted
 
 
 def close_moved_store(store: Store, *, using: str) -> None:
@@ -265,11 +303,23 @@ def close_moved_store(store: Store, *, using: str) -> None:
     with transaction.atomic(using=using):
         version = _next_version(using)
         open_stores = Store.objects.using(using).active()
-        open_stores.filter(pk=store.pk).update(retired_at=now, version=version)
+        if open_stores.filter(pk=store.pk).update(retired_at=now, version=version):
+            told = {"retired_at": now}
+            record(
+                Action.STORE_CHANGED, subject_of_store(store),
+                before=dict.fromkeys(told), after=told, using=using,
+            )  # fmt: skip
         keys = StoreKey.objects.using(using).filter(revoked_at__isnull=True)
-        keys.filter(store=store).update(revoked_at=now)
+        _revoke_moved(keys.filter(store=store), now, using)
         if not open_stores.exists():
-            keys.filter(store=None).update(revoked_at=now)
+            _revoke_moved(keys.filter(store=None), now, using)
+
+
+def _revoke_moved(keys: QuerySet[StoreKey], now: datetime, using: str) -> None:
+    for key in keys:
+        key.revoked_at = now
+        key.save(using=using, update_fields=["revoked_at"])
+        _note_revoked(key, using)
 
 
 def _next_version(using: str = DEFAULT_DB_ALIAS) -> int:

@@ -3,6 +3,7 @@
 import pytest
 from django.db import connection, connections
 
+from accounts import access
 from tests import databases, make
 
 
@@ -40,6 +41,12 @@ def committed(django_db_setup, django_db_blocker):
         yield
         connections.close_all()
         databases.empty_tables()
+
+
+@pytest.fixture(autouse=True)
+def refusals_of_no_one():
+    """No test finds a caller whose refusal of this minute was noted in another one."""
+    access.bounded.windows.clear()
 
 
 @pytest.fixture

@@ -21,6 +21,15 @@ NOW = datetime(2026, 3, 2, 7, tzinfo=UTC)
 SMALL, LARGE = 10**12, 10**15
 
 VALID = {
+    "accounts_auditentry": {
+        "at": NOW, "action": "store.changed", "actor_kind": "person", "actor": "", "address": "",
+        "request_id": "", "object_type": "", "object_id": "", "object_name": "", "before": "",
+        "after": "", "count": 1,
+    },
+    "accounts_auditseal": {
+        "chain": "audit", "first": 1, "last": 2, "rows": 2, "marks": b"m" * 16,
+        "digest": b"d" * 32, "head": b"h" * 32, "key_name": "test", "form": 1, "sealed_at": NOW,
+    },
     "stores_storeshead": {"id": 1, "version": 0},
     "stores_store": {
         "code": "S-9", "name": "Nine", "address": "", "timezone": "Asia/Karachi",
@@ -52,6 +61,10 @@ VALID = {
         "occurred_at": NOW, "recorded_at": NOW, "business_date": date(2026, 3, 2),
         "reason": "", "receipt": "",
     },
+    "stock_ledgerseal": {
+        "store_id": "store", "first_seq": 1, "last_seq": 2, "rows": 2, "marks": b"m" * 16,
+        "digest": b"d" * 32, "head": b"h" * 32, "key_name": "test", "form": 1, "sealed_at": NOW,
+    },
     "orders_saleevent": {
         "store_id": "store", "event_id": uuid.UUID(int=7), "kind": "sale", "sku": "TEA",
         "barcode": "", "quantity": 1000, "receipt": "", "occurred_at": NOW, "received_at": NOW,
@@ -62,6 +75,13 @@ VALID = {
 
 # Name of the constraint, table, what is changed in a valid row; for a unique one, in the second.
 REFUSED = [
+    ("audit_actor_kind_known", "accounts_auditentry", {"actor_kind": "ghost"}),
+    ("audit_count_positive", "accounts_auditentry", {"count": 0}),
+    ("audit_id_positive", "accounts_auditentry", {"id": 0}),
+    ("audit_seal_range_in_order", "accounts_auditseal", {"first": 3}),
+    ("audit_seal_range_in_order", "accounts_auditseal", {"first": 0}),
+    ("ledger_seal_range_in_order", "stock_ledgerseal", {"first_seq": 3}),
+    ("ledger_seal_range_in_order", "stock_ledgerseal", {"first_seq": 0}),
     ("stores_head_is_one_row", "stores_storeshead", {"id": 2}),
     ("store_code_not_empty", "stores_store", {"code": ""}),
     ("store_negative_stock_known", "stores_store", {"negative_stock": "never"}),
@@ -125,6 +145,8 @@ KEYS = [
     ("stock_level", {"quantity": 5}),
     ("stock_ledgerhead", {"last_seq": 5}),
     ("orders_saleevent", {"sku": "OTHER"}),
+    ("stock_ledgerseal", {"last_seq": 3}),
+    ("accounts_auditseal", {"last": 3}),
     ("stores_store", {"name": "Other"}),
     ("stores_storekey", {"name": "other"}),
     ("catalog_product", {"name": "Other"}),

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from catalog import editing, importing
+from catalog.changes import describe_product
 from catalog.editing import Code
 from catalog.importing import FailedRow, ImportReport, import_catalog, write_failed_rows
 from catalog.models import Barcode, Category, Product, ProductChange
@@ -53,10 +54,10 @@ def test_only_sku_and_name_are_needed():
 
 def test_empty_cells_leave_a_product_as_it_is():
     make_product("TEA", name="Tea", category=make_category(), unit="kg", price=5, barcodes=[CODE])
-    before = editing.describe_product(Product.objects.get())
+    before = describe_product(Product.objects.get())
     assert load("TEA,,,,,") == ImportReport(unchanged=1)
     assert load("TEA,,,,6,") == ImportReport(changed=1)
-    assert editing.describe_product(Product.objects.get()) == before | {"price": "6.00"}
+    assert describe_product(Product.objects.get()) == before | {"price": "6.00"}
 
 
 def test_same_file_again_changes_nothing():
@@ -78,12 +79,12 @@ def test_same_file_again_changes_nothing():
 )
 def test_every_column_changes_and_the_feed_tells_before_and_after(row, field, value):
     make_product("TEA", category=make_category(), price=5, barcodes=[CODE])
-    before = editing.describe_product(Product.objects.get())
+    before = describe_product(Product.objects.get())
     assert load(row) == ImportReport(changed=1)
     change = ProductChange.objects.first()
     assert (change.action, change.key, change.before) == ("changed", "TEA", before)
     assert change.after == before | {field: value}
-    assert change.after == editing.describe_product(Product.objects.get())
+    assert change.after == describe_product(Product.objects.get())
 
 
 def test_feed_has_every_change_without_gaps_and_names_who_did_it():

@@ -252,7 +252,10 @@ def test_turn_is_taken_anew_with_a_new_connection(committed):
     connection.close()  # the lock went with the session
     assert turn.take()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted")
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks AS held JOIN pg_database AS d ON d.oid = held.database "
+            "WHERE held.locktype = 'advisory' AND held.granted AND d.datname = current_database()"
+        )
         assert cursor.fetchone() == (1,)
     turn.give_back()
 

@@ -1,10 +1,13 @@
 """Head office at work, in a real browser."""
 
+import csv
+
 import pytest
 
 from catalog.models import Product
 from orders.models import SaleEvent
 from stock.models import Movement
+from stores import registry
 from stores.models import StoreKey
 from tests import make
 
@@ -96,3 +99,18 @@ def test_a_key_is_issued_shown_once_and_revoked(office):
     assert credential.partition(".")[2] not in page.content()
     assert StoreKey.objects.get().revoked_at is not None
     assert till.get("/api/stores/current/").status_code == 401
+
+
+def test_the_audit_of_a_store_is_found_from_its_page_and_taken_away(office):
+    store = make.make_store("LHR-01")
+    make.make_store("KHI-02")
+    registry.change_store(store, name="Renamed")
+    page = office.page
+    page.goto(f"/admin/stores/store/{store.pk}/change/")
+    page.click("a[href$='/history/']")
+    page.wait_for_url("**/auditentry/?object_type=store**")
+    assert page.locator("#result_list .data-row").count() == 2
+    with page.expect_download() as download:
+        page.click("button:has-text('Export as CSV')")
+    rows = list(csv.DictReader(download.value.path().open(encoding="utf-8-sig")))
+    assert [row["action"] for row in rows] == ["store.changed", "store.registered"]

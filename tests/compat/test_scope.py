@@ -88,6 +88,7 @@ def test_foreign_store_answers_byte_for_byte_like_a_missing_one(lahore, karachi,
     assert answers[0].content == answers[1].content
     for answer in answers:
         del answer.headers["RateLimit"]  # what is left grows less with every request
+        answer.headers.pop("X-Request-ID", None)  # each has its own
     assert dict(answers[0].headers) == dict(answers[1].headers)
 
 

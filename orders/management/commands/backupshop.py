@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
+from accounts.audit import Action, record
 from inventory_project.errors import DomainError
 from inventory_project.keyring import find_key_place
 from orders.backup import Contents, back_up, find_database
@@ -35,9 +37,17 @@ class Command(BaseCommand):
                 f"Contacts in it are sealed with {', '.join(sorted(contents.sealed_by))}, which is "
                 f"not in it: keep {find_key_place()} elsewhere, too."
             )
+        self._note(file)
         if not contents.is_sound:
             self.stderr.write("Its ledger is NOT sound, as it was copied: run checkledger.")
             sys.exit(1)
+
+    def _note(self, file: Path) -> None:
+        """The copy is good all the same, also of a database that is to be migrated first."""
+        try:
+            record(Action.EXPORTED, after={"what": "backup", "file": file.name})
+        except DatabaseError as error:
+            self.stderr.write(f"The audit could not be told of this backup: {error}.")
 
 
 def describe(contents: Contents) -> str:

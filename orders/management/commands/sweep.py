@@ -6,11 +6,14 @@ import time
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error, connection
 
+from accounts.settings_log import note_settings
 from inventory_project.durability import refuse_at_start
-from orders.sweeping import Swept, Turn, sweep_once
+from inventory_project.seal_keys import read_keys
+from orders.sweeping import Sealing, Swept, Turn, sweep_once
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +37,14 @@ class Command(BaseCommand):
             self._sweep_one_round(turn)
             return
         refuse_at_start()
+        try:
+            sealing = Sealing(read_keys())
+        except ImproperlyConfigured as error:
+            raise CommandError(str(error)) from error
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
         try:
-            _sweep_for_ever(turn)
+            _sweep_for_ever(turn, sealing)
         finally:
             connection.close()
 
@@ -60,7 +67,7 @@ def _end(*_: object) -> NoReturn:
     raise SystemExit(0)
 
 
-def _sweep_for_ever(turn: Turn) -> NoReturn:
+def _sweep_for_ever(turn: Turn, sealing: Sealing) -> NoReturn:
     state = ""
     last: Swept | None = None
     round_s = SHOP_ROUND_S if settings.SHOP else ROUND_S
@@ -69,9 +76,14 @@ def _sweep_for_ever(turn: Turn) -> NoReturn:
         began = time.monotonic()
         try:
             mine = turn.take()
+            if mine and state != "sweeping":
+                note_settings()
             frees = began - freed_at >= FREE_S
             last = sweep_once(last, frees=frees) if mine else None
             freed_at = began if frees else freed_at
+            if mine:
+                # Behind the sales, which wait for nothing else.
+                sealing.take_turn(began)
             state = _say(state, "sweeping" if mine else "waiting")
         except Error as error:
             # The next round makes a new connection, and with it takes its turn anew.
