@@ -13,3 +13,5 @@ HIDDEN = {
     "store_session": (OTHER,),
 }
 ROLES = tuple(HIDDEN)
+# Whose key says which store is meant.
+OF_ONE_STORE = ("device", "other_store")
