@@ -112,9 +112,12 @@ class Fuzzer:
     def _send_some(self, operation: Any, seed: int) -> None:
         modes = [operation.as_strategy(generation_mode=mode) for mode in GenerationMode]
 
+        # Few for a short look, so that every door is tried in it.
+        examples = max(3, min(self.cases // 100, EXAMPLES_A_TURN_MAX))
+
         @hypothesis.seed(seed)
         @hypothesis.settings(
-            max_examples=max(3, min(self.cases // 100, EXAMPLES_A_TURN_MAX)), database=None, deadline=None, phases=[Phase.generate],
+            max_examples=examples, database=None, deadline=None, phases=[Phase.generate],
             suppress_health_check=list(HealthCheck), verbosity=hypothesis.Verbosity.quiet,
         )  # fmt: skip
         @given(case=st.one_of(modes))

@@ -28,7 +28,7 @@ def test_any_request_of_anybody_is_answered_and_tells_nothing(capsys):
         assert facts["failures"] == 0
     assert set(told["anonymous"]["by_status"]) <= {"400", "401", "404", "405", "414", "415"}
     assert "200" in told["head_office"]["by_status"]
-    assert "202" in told["device"]["by_status"]
+    assert {"200", "202"} <= told["device"]["by_status"].keys()
 
 
 @pytest.mark.sqlite
@@ -58,8 +58,5 @@ def test_the_judge_sees_what_an_answer_must_not_hold():
     secrets = {"the key": "s3cr3t"}
     assert find_leaks('{"detail": "Fine."}', secrets) == []
     assert find_leaks('{"detail": "s3cr3t"}', secrets) == ["the key"]
-    for text in (
-        'Traceback (most recent call last): File "/a.py"',
-        "SELECT 1 FROM stores_storekey",
-    ):
+    for text in ('Traceback (most recent call last): File "/a.py"', "SELECT 1 FROM argon2$"):
         assert len(find_leaks(text, secrets)) == 2
