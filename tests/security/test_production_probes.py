@@ -18,13 +18,13 @@ pytestmark = pytest.mark.sqlite  # the addresses are the same beside every datab
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 FOR_PEOPLE = ("/api/schema/", "/api/docs/")  # to a key there is nothing at all
 TLS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.1"}
-SECRET_KEY = "not-" * 20 + "for-a-real-one"
+CANARY = "not-" * 20 + "for-a-real-one"
 
 
 @pytest.fixture(scope="module")
 def web(django_db_setup):
     production = {
-        "PRODUCTION": "true", "BEHIND_TLS_GATEWAY": "true", "SECRET_KEY": SECRET_KEY,
+        "PRODUCTION": "true", "BEHIND_TLS_GATEWAY": "true", "SECRET_KEY": CANARY,
         "ALLOWED_HOSTS": "127.0.0.1,stock.example",
     }  # fmt: skip
     with running_web(**production) as url:
@@ -47,7 +47,7 @@ def ask(committed, web):
         answer = line.getresponse()
         answer.text = answer.read().decode()
         assert answer.status < 500, (method, path, answer.text)
-        assert find_leaks(answer.text, {"the SECRET_KEY": SECRET_KEY}) == [], (method, path)
+        assert find_leaks(answer.text, {"the SECRET_KEY": CANARY}) == [], (method, path)
         if answer.status >= 400 and answer.text:
             kind = answer.headers["Content-Type"]
             assert is_problem(answer.status, kind, answer.text), (method, path, answer.text)
