@@ -30,7 +30,7 @@ COPY_LEDGER = """COPY stock_movement (store_id, seq, product_id, kind, quantity,
 
 _turns = itertools.count()
 _milliseconds = itertools.count(time.time_ns() // 1_000_000)
-_random = random.Random(20260101)  # the same chain of sales in every run
+_random = random.Random(20260101)  # the same sales in every run # nosec B311
 
 
 class Sale(NamedTuple):

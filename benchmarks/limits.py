@@ -20,7 +20,7 @@ from inventory_project.windows import Limit, take
 from script.private_servers import PrivateValkey
 from script.server_binaries import PrivateServerError
 
-PROCESSES = 8
+PROCESSES = 16
 REQUESTS = 200
 REQUESTS_BEFORE_RESTART = 48
 START_SECONDS_MAX = 60
@@ -104,10 +104,11 @@ def start_processes(redis_url: str, folder: str) -> ProcessPoolExecutor:
 
 
 def ask(pool: ProcessPoolExecutor, who: str, limit: int, count: int) -> Hits:
-    """So many requests of one caller, an equal part from each process, all at once."""
+    """So many requests of one caller, some from each process, all at once."""
+    each, rest = divmod(count, PROCESSES)
     parts = [
-        pool.submit(_hit, Limit("benchmark", limit, who), count // PROCESSES)
-        for _ in range(PROCESSES)
+        pool.submit(_hit, Limit("benchmark", limit, who), each + (number < rest))
+        for number in range(PROCESSES)
     ]
     hits = [part.result() for part in parts]
     return Hits(

@@ -19,6 +19,7 @@ from inventory_project.errors import InvalidValue
 from stores.backoffice import BackOfficeAdmin, find_principal
 
 FILE_BYTES_MAX = 5 * 1024 * 1024
+ROWS_MAX = 50_000
 FAILED_ROWS_SHOWN = 20
 CHECKED_S_MAX = 3_600
 
@@ -27,8 +28,8 @@ class FileForm(forms.Form):
     file = forms.FileField(
         label="CSV file",
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,text/csv"}),
-        help_text=f"UTF-8, at most {FILE_BYTES_MAX // 1024**2} MiB; for more there is "
-        "manage.py importcatalog.",
+        help_text=f"UTF-8, at most {FILE_BYTES_MAX // 1024**2} MiB and {ROWS_MAX:,} rows; "
+        "for more there is manage.py importcatalog.",
     )
 
     def clean_file(self) -> bytes:
@@ -62,7 +63,9 @@ def _check(page: BackOfficeAdmin, request: HttpRequest) -> HttpResponse:
         return _show(page, request, form=form)
     data = form.cleaned_data["file"]
     try:
-        report = import_catalog(_open(data), by=find_principal(request), dry_run=True)
+        report = import_catalog(
+            _open(data), by=find_principal(request), dry_run=True, rows_max=ROWS_MAX
+        )
     except InvalidValue as error:
         return _show(page, request, form=form, problem=error.detail)
     return _show_report(page, request, data, report, is_done=False)

@@ -36,7 +36,18 @@ REASON_COLUMN = "reason"
 IGNORED_COLUMNS = frozenset((REASON_COLUMN,))
 ROWS_PER_TRANSACTION = 1_000
 NAME_CHARACTERS_MAX = 250
+# Also of a row over many lines: nothing else bounds what csv.reader holds in memory.
+ROW_CHARACTERS_MAX = 200_000
 
+# How files begin that are chosen by mistake; their bytes above 127 as surrogateescape reads them.
+_OTHER_FILES = (
+    ("PK\x03\x04", "an Excel workbook or another zip archive"),
+    ("PK\x05\x06", "an Excel workbook or another zip archive"),
+    ("\udcd0\udccf\x11", "an old Excel workbook"),
+    ("%PDF-", "a PDF"),
+    ("\x1f\udc8b", "a gzip archive"),
+    ("<", "XML or a web page"),
+)
 _PACK = re.compile(r"(.+)\*([0-9]{1,9})")
 _read_unit = read_one_of(*Unit.values)
 
@@ -70,6 +81,7 @@ def import_catalog(
     *,
     by: Principal = SYSTEM,
     dry_run: bool = False,
+    rows_max: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
     """Create and change products from CSV with the header `sku,name,category,unit,price,barcodes`.
@@ -77,11 +89,12 @@ def import_catalog(
     Barcodes are separated by spaces, a pack is `CODE*12`; an empty cell leaves an existing
     product as it is; categories nobody knows are made. `file` is UTF-8, at its start, and can be
     rewound. `on_progress` is told the number of rows done so far. Raises InvalidValue, with
-    nothing saved, for a file that is no such CSV.
+    nothing saved, for a file that is no such CSV or has more than `rows_max` rows.
     """
     _read_utf8(file)
-    for _ in _read_rows(file):
-        pass
+    for count, _ in enumerate(_read_rows(file), 1):
+        if rows_max is not None and count > rows_max:
+            raise InvalidValue("too_many_rows", f"The file has more than {rows_max:,} rows.")
     file.seek(0)
     report = ImportReport()
     seen: set[str] = set()
@@ -117,22 +130,56 @@ def _read_utf8(file: TextIO) -> None:
         file.reconfigure(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _read_lines(file: TextIO) -> Iterator[str]:
-    for number, line in enumerate(file, 1):
+class _Lines:
+    """The lines of a file, one after the other, no more of it in memory than a row may have."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._number = 0
+        self._left = ROW_CHARACTERS_MAX
+
+    def begin_row(self) -> None:
+        self._left = ROW_CHARACTERS_MAX
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._file.readline(self._left + 1):
+            self._number += 1
+            if self._number == 1:
+                line = line.removeprefix("\ufeff")
+                _refuse_other_file(line)
+            self._check(line)
+            yield line
+
+    def _check(self, line: str) -> None:
+        number = self._number
+        self._left -= len(line)
         if not line.isascii() and any("\udc80" <= c <= "\udcff" for c in line):
             raise InvalidValue("not_utf8", f"Line {number} is not UTF-8; save the file as UTF-8.")
         if "\0" in line:
             raise InvalidValue("nul", f"Line {number} holds a NUL character; this is no CSV file.")
-        yield line.removeprefix("\ufeff") if number == 1 else line
+        if self._left < 0:
+            raise InvalidValue(
+                "row_too_long",
+                f"Line {number}: a row has more than {ROW_CHARACTERS_MAX:,} characters.",
+            )
+
+
+def _refuse_other_file(first_line: str) -> None:
+    """Raises InvalidValue for what is no text of rows, whatever its name says."""
+    for start, what in _OTHER_FILES:
+        if first_line.startswith(start):
+            raise InvalidValue("not_csv", f"This is {what}. Save it as CSV in UTF-8.")
 
 
 def _read_rows(file: TextIO) -> Iterator[tuple[int, list[str], list[str]]]:
     """Yield (line number, header, cells) of each row. Raises InvalidValue."""
-    reader = csv.reader(_read_lines(file), strict=True)
+    lines = _Lines(file)
+    reader = csv.reader(lines, strict=True)
     header: list[str] | None = None
     line_number = 1
     try:
         for cells in reader:
+            lines.begin_row()
             if header is None:
                 header = _check_header(cells)
             elif cells:

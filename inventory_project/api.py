@@ -321,6 +321,37 @@ class RefuseBeforeReading:
         return response
 
 
+class RefuseLargeForms:
+    """Middleware: a form of a page is as large as a request of the API, but for those that hold a
+    file, and those only from people of staff.
+
+    To find the CSRF token Django reads a form before it looks who sent it, and holds it several
+    times over: 20 MB at the log-in page were 200 MB.
+    """
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = self.get_response(request)
+        return response
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        if getattr(view, "csrf_exempt", False) or _is_small(request):  # the API reads for itself
+            return None
+        if request.path in settings.LARGE_FORMS and request.user.is_staff:
+            return None
+        return problem_response(413, "too_large", "The form is too large.")
+
+
+def _is_small(request: HttpRequest) -> bool:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    known = length.isascii() and length.isdecimal() and len(length) < 20
+    return known and int(length) <= settings.REQUEST_BYTES_MAX
+
+
 def _is_api(request: HttpRequest) -> bool:
     return not request.path.startswith(_NOT_THE_API)
 

@@ -92,6 +92,7 @@ MIDDLEWARE = [
     "inventory_project.limits.TellLimits",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "inventory_project.api.RefuseLargeForms",  # before the next one, which reads the form
     "django.middleware.csrf.CsrfViewMiddleware",
     "accounts.middleware.StaffAuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -339,7 +340,8 @@ BATCH_EVENTS_MAX = 1_000
 # Web pages that may use the addresses of earlier versions, such as https://till.example.org.
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 REQUEST_BYTES_MAX = 1_048_576
-DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * REQUEST_BYTES_MAX  # forms of the back office: catalogue files
+DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * REQUEST_BYTES_MAX  # of LARGE_FORMS; others are as the API's
+LARGE_FORMS = ("/admin/catalog/product/import/",)
 FILE_UPLOAD_MAX_MEMORY_SIZE = REQUEST_BYTES_MAX
 # Units that one caller may take in any 60 seconds, see limits.py. A request is 1 unit; a batch is 1
 # for each 50 events begun: a till's key may tell 30,000 sales a minute, in batches.

@@ -187,7 +187,7 @@ def _import(items: list[Item]) -> None:
 
 def make_history(items: list[Item], until: datetime) -> dict[str, list[Week]]:
     """By store code, the weeks up to `until`; the last day is that of `until`."""
-    chance = random.Random(SEED)  # noqa: S311 - a sample is to be the same each time
+    chance = random.Random(SEED)  # noqa: S311 - the same each time # nosec B311
     popularity = [chance.paretovariate(1.2) for _ in items]
     first_day = until.astimezone(ZONE).date() - timedelta(days=WEEKS * DAYS_PER_WEEK - 1)
     chain = {}

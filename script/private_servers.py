@@ -331,7 +331,7 @@ def _others_may_enter(folder: Path) -> bool:
 
 
 def _open_temp_folder() -> Path:
-    candidates = [tempfile.gettempdir(), "/tmp", "/var/tmp"]  # noqa: S108 - a random folder inside
+    candidates = [tempfile.gettempdir(), "/tmp", "/var/tmp"]  # noqa: S108 - random inside # nosec B108
     for folder in map(Path, candidates):
         if folder.is_dir() and _others_may_enter(folder):
             return folder

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Callable, Collection, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection, models
@@ -113,6 +113,13 @@ def recall_store_id(prefix: str) -> int | None:
     return _store_ids.get(prefix)
 
 
+@cache
+def _make_nobodys_row() -> Row:
+    key, store = StoreKey(store_id=-1), Store()
+    of_key = [getattr(key, name) for name in _KEY_FIELDS]
+    return (*of_key, *(getattr(store, name) for name in _STORE_FIELDS))
+
+
 def _read_credential(header: str) -> tuple[str, str] | None:
     """Prefix and secret, of a header that could be one of ours."""
     scheme, _, credential = header.partition(" ")
@@ -168,6 +175,8 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None
         prefix, secret = credential
         key = find_working_key(prefix)
+        if key is None:  # made all the same: it takes longer than anything else here
+            _make_key(_make_nobodys_row(), _make_store)
         return key if _is_secret_of(key, secret) else None
 
     def _warn_of_key_in_address(self, request: Request) -> None:

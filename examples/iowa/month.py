@@ -123,7 +123,7 @@ def plan_batches(
     shuffle_seed: int | None = None,
 ) -> list[Sequence[SaleLine]]:
     """Cut the lines into batches; some lines come again in batches among the later ones."""
-    chance = random.Random(shuffle_seed or 0)  # noqa: S311
+    chance = random.Random(shuffle_seed or 0)  # noqa: S311 - no secret # nosec B311
     ordered = list(lines)
     if shuffle_seed is not None:
         chance.shuffle(ordered)

@@ -31,6 +31,7 @@ from tests.faults.proxy import Proxy
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 CLOCK_FOLDER = Path(__file__).resolve().parent / "clock"
+CAST = "tests.faults.setup_inside"
 SUPERVISE_S = 0.05
 READY_S_MAX = 60
 DISK_MB = 640
@@ -87,8 +88,10 @@ class Role:
 class Lab:
     """Servers, proxies and processes; `kind` is `postgresql` or `sqlite`."""
 
-    def __init__(self, kind: str, folder: Path, checkout: Path = CHECKOUT) -> None:
-        self.kind, self.folder, self.checkout = kind, folder, checkout
+    def __init__(
+        self, kind: str, folder: Path, checkout: Path = CHECKOUT, cast: str = CAST
+    ) -> None:
+        self.kind, self.folder, self.checkout, self.cast = kind, folder, checkout, cast
         self.place = serve.Place(folder / "local", kind, free_port())
         self.roles: dict[str, Role] = {}
         self.facts: dict[str, Any] = {}
@@ -117,9 +120,9 @@ class Lab:
             path = self.place.local / "kiryana.sqlite3"
             self.database_url = f"sqlite:///{path}"
             self.place.environment["DATABASE_URL"] = self.database_url
-        self._manage("migrate", "--verbosity", "0", **owner)
-        code = "from tests.faults.setup_inside import main; main()"
-        told = self._manage("shell", "--verbosity", "0", "-c", code)
+        self.manage("migrate", "--verbosity", "0", **owner)
+        code = f"from {self.cast} import main; main()"
+        told = self.manage("shell", "--verbosity", "0", "-c", code)
         self.facts = json.loads(told.splitlines()[-1])
         for name, command in serve.commands_of(self.place).items():
             self.roles[name] = Role(name, command, self.folder / "log" / f"{name}.log")
@@ -145,7 +148,7 @@ class Lab:
         role = urlsplit(self.postgresql.app_url).username or ""
         return {"DATABASE_URL": self.postgresql.owner_url, "APP_DATABASE_ROLE": role}
 
-    def _manage(self, *arguments: str, **extra: str) -> str:
+    def manage(self, *arguments: str, **extra: str) -> str:
         answer = subprocess.run(
             [sys.executable, "manage.py", *arguments], cwd=self.checkout,
             env=self._environment() | extra, capture_output=True, text=True,
@@ -252,11 +255,14 @@ def serve_opener() -> Any:
 
 
 @contextlib.contextmanager
-def laboratory(kind: str, checkout: Path = CHECKOUT) -> Iterator[Lab]:
-    """A laboratory for the length of the block; nothing of it is left."""
+def laboratory(kind: str, checkout: Path = CHECKOUT, cast: str = CAST) -> Iterator[Lab]:
+    """A laboratory for the length of the block; nothing of it is left.
+
+    `cast` is the module that fills it, inside Django, and prints what it made as JSON.
+    """
     folder = Path(tempfile.mkdtemp(prefix="kiryana-lab-"))
     folder.chmod(0o711)  # PostgreSQL's account has to pass through
-    lab = Lab(kind, folder, checkout)
+    lab = Lab(kind, folder, checkout, cast)
     try:
         lab.open()
         yield lab
