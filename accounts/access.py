@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from allauth.mfa import signals as factors
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponseBase
@@ -144,6 +145,10 @@ def listen() -> None:
     user_logged_in.connect(_note_log_in, dispatch_uid="audit")
     user_logged_out.connect(_note_log_out, dispatch_uid="audit")
     user_login_failed.connect(_note_failure, dispatch_uid="audit")
+    factors.authenticator_added.connect(_note_factor_added, dispatch_uid="audit")
+    factors.authenticator_reset.connect(_note_factor_added, dispatch_uid="audit")
+    factors.authenticator_removed.connect(_note_factor_removed, dispatch_uid="audit")
+    factors.authentication_failed.connect(_note_wrong_code, dispatch_uid="audit")
 
 
 def _note_log_in(request: Any, user: Any, **_: Any) -> None:
@@ -162,6 +167,29 @@ def _note_failure(credentials: dict[str, Any], request: Any = None, **_: Any) ->
     subject = _describe(user) if user else Subject("person", "", "(no such account)")
     entry = audit.make_entry(Action.LOG_IN_FAILED, subject, origin=_origin_of(request, None))
     _note(entry)
+
+
+def _note_factor_added(user: Any, authenticator: Any, request: Any = None, **_: Any) -> None:
+    facts = {"factor": str(authenticator.type)}
+    audit.record(Action.FACTOR_ADDED, _describe(user), after=facts, origin=_by(request, user))
+
+
+def _note_factor_removed(user: Any, authenticator: Any, request: Any = None, **_: Any) -> None:
+    facts = {"factor": str(authenticator.type)}
+    audit.record(Action.FACTOR_REMOVED, _describe(user), before=facts, origin=_by(request, user))
+
+
+def _note_wrong_code(user: Any, request: Any = None, **_: Any) -> None:
+    origin = _origin_of(request, None)
+    entry = audit.make_entry(
+        Action.LOG_IN_FAILED, _describe(user), after={"factor": "wrong"}, origin=origin
+    )
+    _note(entry)
+
+
+def _by(request: Any, user: Any) -> Origin | None:
+    """Without a request it is a command, which says itself whose it is."""
+    return None if request is None else _origin_of(request, user)
 
 
 def _describe(user: Any) -> Subject:

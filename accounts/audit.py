@@ -49,6 +49,8 @@ class Action(models.TextChoices):
     ROLE_CHANGED = "role.changed", "Role changed"
     CATALOGUE_CHANGED = "catalog.changed", "Catalogue changed"
     SETTINGS_CHANGED = "settings.changed", "Settings changed"
+    FACTOR_ADDED = "second_factor.added", "Second factor added"
+    FACTOR_REMOVED = "second_factor.removed", "Second factor removed"
     LOGGED_IN = "log_in.done", "Logged in"
     LOG_IN_FAILED = "log_in.failed", "Log-in failed"
     LOGGED_OUT = "log_out.done", "Logged out"

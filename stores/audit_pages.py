@@ -133,9 +133,9 @@ class AuditEntryAdmin(BackOfficeAdmin):
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """All there is of what an entry is about."""
-        entry = self.find_or_404(request, object_id)
-        if not self.has_view_permission(request):
+        if not self.has_view_permission(request):  # first: else it tells whether there is an entry
             raise PermissionDenied
+        entry = self.find_or_404(request, object_id)
         query = {"object_type": entry.object_type, "object_id": entry.object_id}
         return HttpResponseRedirect(self.go_to_list(**query))
 

@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command, get_commands
@@ -33,6 +34,7 @@ NOTED_AS = {
     "accounts_user": {"person.added", "person.changed"},
     "accounts_user_groups": {"person.powers"},
     "accounts_user_user_permissions": {"person.powers"},
+    "mfa_authenticator": {"second_factor.added", "second_factor.removed"},
     "auth_group": {"role.added", "role.changed"},
     "auth_group_permissions": {"role.changed"},
     "catalog_product": {"catalog.changed"},
@@ -53,7 +55,8 @@ class Cast:
         self.api, self.head = make.make_head_office(), office.head_of_chain()
         self.key = registry.issue_key(name="till", store=self.store).key
         self.sana = User.objects.create(username="sana", is_staff=True)
-        self.role = Group.objects.create(name="Store manager")
+        self.role = Group.objects.create(name="Night shift")
+        TOTP.activate(self.sana, "A" * 32)
         self.permission = Permission.objects.get(codename="view_product")
 
     def page(self, address, form=None):
@@ -114,7 +117,9 @@ PAGES = {
     "store, selected retired": lambda c: c.page(
         "stores/store/", {"action": "retire_selected", "_selected_action": [c.store.pk]}
     ),
-    "key issued": lambda c: c.page("stores/storekey/add/", {"name": "till 2", "store": c.store.pk}),
+    "key issued": lambda c: c.page(
+        "stores/storekey/add/", {"name": "till 2", "store": c.store.pk, "may": ["sales:write"]}
+    ),
     "key revoked": lambda c: c.page(f"stores/storekey/{c.key.pk}/revoke/"),
     "person added": lambda c: c.page(
         "accounts/user/add/",
@@ -138,7 +143,7 @@ PAGES = {
         {"old_password": "old", "new_password1": PASSWORD, "new_password2": PASSWORD},
     ),
     "role added": lambda c: c.page(
-        "auth/group/add/", {"name": "Clerk", "permissions": [c.permission.pk]}
+        "auth/group/add/", {"name": "Night clerk", "permissions": [c.permission.pk]}
     ),
     "role changed": lambda c: c.page(
         f"auth/group/{c.role.pk}/change/", {"name": "Boss", "permissions": [c.permission.pk]}
@@ -164,11 +169,13 @@ COMMANDS = {
     "importcatalog": ("catalog.csv",),
     "createsuperuser": ("--noinput", "--username", "root", "--email", "root@example.org"),
     "changepassword": ("sana",),
+    "rotatekey": ("PREFIX",),
+    "resetsecondfactor": ("sana",),
 }
 # Those that change nothing of it, and those that have a test of their own.
 OTHER_COMMANDS = {
     "backupshop", "checkaudit", "checkledger", "loadsample", "moveshop", "replayparked",
-    "restoreshop", "sealaudit", "sweep",
+    "restoreshop", "rotatekeys", "sealaudit", "showroles", "sweep",
 }  # fmt: skip
 
 
@@ -238,7 +245,8 @@ def test_each_command_that_changes_something_notes_it(cast, command, tmp_path, m
     monkeypatch.chdir(tmp_path)
     (tmp_path / "catalog.csv").write_text(CSV)
     silent = {"stdout": io.StringIO(), "stderr": io.StringIO()}
-    changed, entries, _ = go_through(lambda: call_command(command, *COMMANDS[command], **silent))
+    words = [word.replace("PREFIX", cast.key.prefix) for word in COMMANDS[command]]
+    changed, entries, _ = go_through(lambda: call_command(command, *words, **silent))
     assert changed
     assert {entry.actor_kind for entry in entries} == {"program"}
 
@@ -321,7 +329,7 @@ def test_powers_are_told_by_name(cast):
     PAGES["person given power"](cast)
     powers = AuditEntry.objects.get(action="person.powers")
     assert json.loads(powers.after) == {
-        "roles": ["Store manager"], "permissions": ["catalog.view_product"], "stores": ["LHR-01"],
+        "roles": ["Night shift"], "permissions": ["catalog.view_product"], "stores": ["LHR-01"],
     }  # fmt: skip
     person = AuditEntry.objects.filter(action="person.changed").first()
     assert json.loads(person.after) == {"is_superuser": True}

@@ -105,7 +105,7 @@ def test_search_by_object_name_request_and_who(head, chain, till):
                        ("accounts/user", "person"), ("auth/group", "role")]
 )  # fmt: skip
 def test_history_of_an_object_is_what_the_audit_has_of_it(head, chain, till, page, kind):
-    head.post("/admin/auth/group/add/", {"name": "Clerk"})
+    head.post("/admin/auth/group/add/", {"name": "Night shift"})
     make.make_user("sana")
     entry = AuditEntry.objects.filter(object_type=kind).first()
     answer = head.get(f"/admin/{page}/{entry.object_id}/history/")

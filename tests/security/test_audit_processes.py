@@ -83,7 +83,10 @@ def test_the_sweep_seals_and_tells_the_heads_and_the_settings(committed, tmp_pat
 
 
 def test_in_production_the_sweep_does_not_start_without_a_key_of_its_own():
-    environment = {"PRODUCTION": "true", "SECRET_KEY": "x" * 60, "ALLOWED_HOSTS": "localhost"}
+    environment = {
+        "PRODUCTION": "true", "SECRET_KEY": "x" * 60, "ALLOWED_HOSTS": "localhost",
+        "FIELD_KEYS": f"k1:{'A' * 43}=",
+    }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "manage.py", "sweep"], cwd=databases.CHECKOUT, text=True,
         env=os.environ | environment, capture_output=True,

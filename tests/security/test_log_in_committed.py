@@ -33,6 +33,7 @@ def test_in_production_a_password_alone_never_comes_to_the_index(committed, has_
     person.make_head() if has_app else make.make_superuser("head")
     production = {
         "PRODUCTION": "true", "SECRET_KEY": "x" * 60, "ALLOWED_HOSTS": "example.org",
+        "FIELD_KEYS": f"k1:{'A' * 43}=",
         "DJANGO_SETTINGS_MODULE": "inventory_project.settings",
     }  # fmt: skip
     told = subprocess.run(

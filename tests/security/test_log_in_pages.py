@@ -201,7 +201,10 @@ def test_what_a_browser_says_of_itself_is_escaped(head):
 
 NAMES = ("SECOND_FACTOR_OF", "SESSION_IDLE_MIN", "SESSION_MIN_MAX", "ASK_AGAIN_AFTER_MIN",
          "SESSION_COOKIE_SECURE")  # fmt: skip
-PRODUCTION = {"PRODUCTION": "true", "SECRET_KEY": "x" * 60, "ALLOWED_HOSTS": "example.org"}
+PRODUCTION = {
+    "PRODUCTION": "true", "SECRET_KEY": "x" * 60, "ALLOWED_HOSTS": "example.org",
+    "FIELD_KEYS": f"k1:{'A' * 43}=",
+}  # fmt: skip
 
 
 def start(tmp_path, **variables):

@@ -162,9 +162,9 @@ def asks_again(settings):
 
 
 def dangerous_forms(sana):
-    user, role = f"/admin/accounts/user/{sana.pk}", Group.objects.create(name="Clerk")
+    user, role = f"/admin/accounts/user/{sana.pk}", Group.objects.create(name="Night shift")
     return {
-        KEYS_ADD: {"name": "Till 9"},
+        KEYS_ADD: {"name": "Till 9", "may": ["sales:write"]},
         "/admin/accounts/user/add/": {
             "username": "new", "password1": NEW, "password2": NEW, "usable_password": "true",
         },
@@ -218,7 +218,7 @@ def test_after_the_password_it_goes_on_where_it_stopped(head, asks_again):
         assert browser.post(asked, {"password": "wrong"}).status_code == 200
         assert browser.get(KEYS_ADD).url == asked
         assert browser.post(asked, {"password": PASSWORD}).url == KEYS_ADD
-        answer = browser.post(KEYS_ADD, {"name": "Till 9"})
+        answer = browser.post(KEYS_ADD, {"name": "Till 9", "may": ["sales:write"]})
         assert re.search(r'id="credential"', answer.content.decode())
         at(travel, 22)
         assert browser.get(KEYS_ADD).url == asked

@@ -76,7 +76,7 @@ def read(stage, answer):
     told = f"{answer.status_code} {answer.get('Location', '')} {answer.content.decode()}"
     for place in stage.places.values():
         told = told.replace(place.event, "ID").replace(place.code, "CODE")
-    return re.sub(r"/\d+(?=[/-])", "/ID", told)
+    return re.sub(r"/\d+(?=[/-])|(?<=object_id=)\d+", "/ID", told)
 
 
 def find_differences(refusals):

@@ -25,6 +25,7 @@ CANARY = "not-" * 20 + "for-a-real-one"
 def web(django_db_setup):
     production = {
         "PRODUCTION": "true", "BEHIND_TLS_GATEWAY": "true", "SECRET_KEY": CANARY,
+        "FIELD_KEYS": f"k1:{'A' * 43}=",
         "ALLOWED_HOSTS": "127.0.0.1,stock.example",
     }  # fmt: skip
     with running_web(**production) as url:
