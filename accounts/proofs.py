@@ -30,7 +30,7 @@ def is_second_factor_asked_of(user: User) -> bool:
         return False
     if settings.SECOND_FACTOR_OF == "everybody" or user.is_superuser:
         return True
-    return user.has_perm("stores.work_chain_wide")
+    return user.has_perm("stores.work_chain_wide") or user.has_perm("stores.read_chain_wide")
 
 
 def has_second_factor(user: User) -> bool:

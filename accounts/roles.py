@@ -67,7 +67,7 @@ TABLE = (
     Right("stores.view_store", "See stores", EVERYBODY),
     Right("stores.add_store", "Register stores", (HEAD_OFFICE,)),
     Right("stores.change_store", "Change and retire stores", (HEAD_OFFICE,)),
-    Right("stores.view_storecontact", "See whom to call about a store", (HEAD_OFFICE,)),
+    Right("stores.view_storecontact", "See whom to call about a store", (HEAD_OFFICE, AUDITOR)),
     Right("stores.change_storecontact", "Change whom to call about a store", (HEAD_OFFICE,)),
     Right("stores.view_storekey", "See keys", (HEAD_OFFICE, REGIONAL, MANAGER, AUDITOR)),
     Right("stores.change_storekey", "Revoke keys", (HEAD_OFFICE, REGIONAL, MANAGER)),

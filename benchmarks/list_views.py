@@ -71,6 +71,7 @@ class ValuesPage(ProductViewSet):
 
 
 class Constant(APIView):
+    needs = {"GET": ProductViewSet.needs["list"]}
     limit_kind = "earlier"
 
     def get(self, request: Request) -> HttpResponse:
@@ -78,6 +79,7 @@ class Constant(APIView):
 
 
 class Values(APIView):
+    needs = Constant.needs
     limit_kind = "earlier"
 
     def get(self, request: Request) -> HttpResponse:

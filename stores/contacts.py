@@ -1,4 +1,4 @@
-"""Whom to call about a store: personal data, for head office only.
+"""Whom to call about a store: personal data, for head office and, to read, auditors.
 
 It is in no list, no kept answer and no export; see stores.models.StoreContact.
 """
@@ -33,17 +33,17 @@ class Contact(NamedTuple):
 
 def may_see_contacts(principal: Principal) -> bool:
     """Whether this is a key of head office, or a person of it who has the permission."""
-    return _may(principal, "stores.view_storecontact")
+    return principal.reads_chain_wide and _may(principal, "stores.view_storecontact")
 
 
 def may_write_contacts(principal: Principal) -> bool:
     """Whether this one may also change them."""
-    return _may(principal, "stores.change_storecontact")
+    return principal.works_chain_wide and _may(principal, "stores.change_storecontact")
 
 
 def _may(principal: Principal, permission: str) -> bool:
     user = principal.user
-    return principal.works_chain_wide and (user is None or user.has_perm(permission))
+    return user is None or user.has_perm(permission)
 
 
 def read_contact(
