@@ -29,6 +29,14 @@ KNOWN = (
     ("secret", "the password of a database that is not there"),
     ("zX7echo", "stands in requests to see that no answer repeats it"),
     ("0192f0c17d3a7c3e9b1a0242ac120002", "an event's id without its dashes"),
+    ("JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "the app of the person in the tests of the log-in"),
+    ("old", "the password that a test changes"),
+    (
+        "01026b315e190e172f21a12940344a86052b175598ab51b2450956095284f62cb3258dd5",
+        "a value sealed with the key of the bytes 0 to 31, written down once",
+    ),
+    ("83d2e7bd19e233f2d8a0f5ebb639b234", "the index of a number with the same key"),
+    ("hidden", "the password of a database that is not there"),
 )
 
 
