@@ -35,8 +35,11 @@ TILL_SETTINGS = {
 
 
 @pytest.fixture
-def bell():
-    """The real bell, with its queue empty before and after."""
+def bell(monkeypatch):
+    """The real bell, with its queue empty before and after, and no pause that an earlier test began:
+    its ring would come when this one counts."""
+    monkeypatch.setattr(tasks, "PAUSE_S", 0)
+    monkeypatch.setattr(tasks, "_pause", tasks._Pause())
     caches["doorbell"].clear()
     tasks.apply_sales.app.control.purge()
     yield
