@@ -36,7 +36,7 @@ TILL_SETTINGS = {
 
 @pytest.fixture
 def bell(monkeypatch):
-    """The real bell, with its queue empty before and after, and no pause that an earlier test began:
+    """The real bell, its queue empty before and after; no pause that an earlier test began:
     its ring would come when this one counts."""
     monkeypatch.setattr(tasks, "PAUSE_S", 0)
     monkeypatch.setattr(tasks, "_pause", tasks._Pause())
