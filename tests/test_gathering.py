@@ -87,6 +87,9 @@ def tills(till):
     tills = Tills(till.credential)
     yield tills
     tills.pool.shutdown()
+    for threads in (tills.gatherer._threads, tills.gatherer._large):
+        threads.submit(lambda: connection.close()).result()
+        threads.shutdown()  # another test counts the sessions of this database
 
 
 def test_who_comes_while_one_is_under_way_shares_the_next_commit(

@@ -21,6 +21,7 @@ def test_index_waits_for_a_transaction_longer_than_others_may(committed, monkeyp
         owner.execute("DELETE FROM django_migrations WHERE app = 'stock' AND name >= '0004'")
         owner.execute("CREATE INDEX movement_history ON stock_movement (store_id, product_id, seq)")
         owner.execute("ALTER TABLE stock_ledgerhead DROP COLUMN taken_until")
+        owner.execute("DROP TABLE stock_ledgerseal")
     monkeypatch.setenv("DATABASE_LOCK_TIMEOUT_MS", "200")
     with psycopg.connect(OWNER_URL) as report:
         report.execute("SELECT count(*) FROM stock_movement")

@@ -57,7 +57,7 @@ def session(username: str, *stores: Store) -> dict[str, str]:
     user = make.make_user(username, is_staff=True)
     user.user_permissions.set(Permission.objects.all())
     if stores:
-        user.user_permissions.remove(*Permission.objects.filter(codename="work_chain_wide"))
+        user.user_permissions.remove(*Permission.objects.filter(codename__endswith="_chain_wide"))
     for store in stores:
         StoreMember.objects.create(user=user, store=store)
     client = Client()
