@@ -55,7 +55,8 @@ def commit_planned(
     connection.ensure_connection()
     session: Any = connection.connection
     with connection.wrap_database_errors, session.pipeline():
-        planned = [session.cursor() for _ in statements]
+        # The session's own would write the values into the text, and nothing would be planned once.
+        planned = [psycopg.Cursor(session) for _ in statements]
         for cursor, (sql, params) in zip(planned, statements, strict=True):
             cursor.execute(sql, params, prepare=True)
     return [cursor.fetchall() for cursor in planned]

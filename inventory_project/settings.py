@@ -181,18 +181,17 @@ else:
     # What every request asks is planned once a session, if inventory_project/rows.py says so; the
     # number keeps psycopg from preparing anything else. A pooler that hands a session on after each
     # transaction has to know of prepared statements, else false.
+    _session = {
+        "statement_timeout": env.int("DATABASE_STATEMENT_TIMEOUT_MS", default=5_000),
+        "lock_timeout": env.int("DATABASE_LOCK_TIMEOUT_MS", default=2_000),
+        "idle_in_transaction_session_timeout": env.int("DATABASE_IDLE_TIMEOUT_MS", default=10_000),
+    }
     if env.bool("DATABASE_PREPARES", default=True):
         _options.setdefault("prepare_threshold", 1_000_000)
+        # Else PostgreSQL hopes for a better plan for just these values, and plans each time.
+        _session["plan_cache_mode"] = "force_generic_plan"
     _options.setdefault(
-        "options",
-        " ".join(
-            f"-c {name}={env.int(variable, default=default)}"
-            for name, variable, default in (
-                ("statement_timeout", "DATABASE_STATEMENT_TIMEOUT_MS", 5_000),
-                ("lock_timeout", "DATABASE_LOCK_TIMEOUT_MS", 2_000),
-                ("idle_in_transaction_session_timeout", "DATABASE_IDLE_TIMEOUT_MS", 10_000),
-            )
-        ),
+        "options", " ".join(f"-c {name}={value}" for name, value in _session.items())
     )
 _plain = find_plain_database(_database, os.environ)
 if PRODUCTION and _plain and not env.bool("ALLOW_PLAIN_DATABASE", default=False):
