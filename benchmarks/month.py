@@ -20,9 +20,9 @@ from examples.iowa.month import Month
 from script.server_binaries import CHECKOUT
 
 SAMPLE_SECONDS = 1.0
-Peaks = dict[str, float]  # resident megabytes by process
+Peaks = dict[str, float]  # megabytes in memory by process
 PROC = Path("/proc")
-PAGES_A_MB = 2**20 // os.sysconf("SC_PAGE_SIZE")
+KB_A_MB = 2**10
 
 
 class CannotMeasureError(Exception):
@@ -119,23 +119,36 @@ def send(options: Namespace, month: Month, peaks_mb: Peaks, *extra: str) -> dict
 
 
 def raise_peaks(pids: dict[str, int], peaks_mb: Peaks) -> None:
-    """Look at resident memory, descendants included; leaves out what /proc does not show."""
-    parents, pages = {}, {}
+    """Look at the memory of processes and their descendants; leaves out what /proc does not show.
+
+    A page that several processes share is shared out among them (PSS): a forked worker has most
+    of its pages from its parent, and the sum over the family is what the machine has less.
+    """
+    children: dict[int, list[int]] = {}
     for entry in PROC.glob("[0-9]*/stat"):
         try:
             fields = entry.read_bytes().rpartition(b")")[2].split()  # a name may have spaces
         except OSError:  # it ended since it was listed
             continue
-        pid = int(entry.parent.name)
-        parents[pid], pages[pid] = int(fields[1]), int(fields[21])
-    sums = dict.fromkeys(pages, 0)
-    for pid, count in pages.items():
-        above: int | None = pid
-        while above in sums:
-            sums[above] += count
-            above = parents.get(above)
-    for name in (name for name, pid in pids.items() if pid in sums):
-        peaks_mb[name] = max(round(sums[pids[name]] / PAGES_A_MB, 1), peaks_mb.get(name, 0))
+        children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
+    for name, pid in pids.items():
+        if kb := _sum_memory_kb(pid, children):
+            peaks_mb[name] = max(round(kb / KB_A_MB, 1), peaks_mb.get(name, 0))
+
+
+def _sum_memory_kb(pid: int, children: dict[int, list[int]]) -> int:
+    return _read_memory_kb(pid) + sum(
+        _sum_memory_kb(one, children) for one in children.get(pid, ())
+    )
+
+
+def _read_memory_kb(pid: int) -> int:
+    """0 for a process that has ended, and where nobody says."""
+    try:
+        lines = (PROC / str(pid) / "smaps_rollup").read_bytes().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(b"Pss:"))
 
 
 def write_table(findings: dict[str, Any], sweep_mb: float | None) -> str:

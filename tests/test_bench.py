@@ -52,6 +52,24 @@ def test_every_part_runs_and_ends_with_one_object_and_no_process():
     assert not processes_of_this_run()
 
 
+def test_a_soak_says_what_was_and_what_is_and_checks_the_books():
+    done = run("--minutes", "0.05", "--rate", "40", "--json", program="benchmarks.soak")
+    assert done.returncode == 0, done.stderr
+    assert "All books are right" in done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert 20 < told["sales_per_s_last"] <= 41
+    assert told["levels_hot_updates_percent"] > 0
+    for name in ("inbox_mb", "worker_mb", "sweep_mb", "web_mb"):
+        assert 0 < told[f"{name}_first"] <= told[f"{name}_max"] >= told[f"{name}_last"]
+    assert not processes_of_this_run()
+
+
+def test_a_soak_of_no_time_is_refused():
+    done = run("--minutes", "0", program="benchmarks.soak")
+    assert done.returncode == 2
+    assert "--minutes is more than 0" in done.stderr
+
+
 def processes_of_this_run():
     """Another run on the same machine is nobody's fault: ours inherit a mark."""
     left = []

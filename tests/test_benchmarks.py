@@ -110,7 +110,8 @@ def test_both_months_are_sent_and_measured(chain, server, url, key, worker):
     ]  # fmt: skip
     assert min(findings[name] for name in ("events_per_s", "single_per_s", "lag_p99_ms")) > 0
     # Here both are this process, with the web server as its child.
-    assert findings["worker_mb_max"] == findings["web_mb_max"] > 50
+    assert findings["worker_mb_max"] == pytest.approx(findings["web_mb_max"], rel=0.1)
+    assert findings["web_mb_max"] > 50
     assert (findings["engine"], findings["cores"]) == (connection.vendor, os.cpu_count())
     assert set(findings["versions"]) == {"python", "django", "granian", "celery", connection.vendor}
     receipts = Movement.objects.values_list("receipt", flat=True)
