@@ -28,6 +28,7 @@ from django.utils.crypto import constant_time_compare
 
 from accounts.audit import Action, Facts, Subject, record, watch
 from accounts.models import User
+from accounts.proofs import has_second_factor
 from inventory_project.errors import Conflict
 
 USERNAME_CHARACTERS_MAX = 150
@@ -35,6 +36,12 @@ USERNAME_CHARACTERS_MAX = 150
 
 class UsernameTaken(Conflict):
     code = "username_taken"
+
+
+class HasSecondFactor(Conflict):
+    """Who sets up a first app has one already: somebody else with the password was sooner."""
+
+    code = "has_second_factor"
 
 
 def remember_people(*, usernames: Iterable[str], of: str) -> dict[str, int]:
@@ -157,6 +164,19 @@ def set_up_app(request: HttpRequest, user: User, secret: str, counter: int) -> A
 
 
 @transaction.atomic
+def set_up_first_app(request: HttpRequest, user: User, secret: str, counter: int) -> Authenticator:
+    """The same for who has proven a password only, and so takes no app's place.
+
+    Raises HasSecondFactor.
+    """
+    # Two may stand at this step with the same password; the second must see the first one's app.
+    User.objects.select_for_update().get(pk=user.pk)
+    if has_second_factor(user):
+        raise HasSecondFactor("This account has a second factor already. Log in with it.")
+    return set_up_app(request, user, secret, counter)
+
+
+@transaction.atomic
 def forget_second_factor(user: User) -> list[str]:
     """Remove the person's second factors and end their sessions; returns what was removed."""
     factors = list(Authenticator.objects.filter(user=user).order_by("pk"))
@@ -185,7 +205,8 @@ def note_session_seen(request: HttpRequest) -> None:
 
 def rename_session(before: str | None, after: str | None) -> None:
     """Keep a session in the list that was given a new key."""
-    UserSession.objects.filter(session_key=before).update(session_key=after)
+    if before != after:
+        UserSession.objects.filter(session_key=before).update(session_key=after)
 
 
 def end_sessions(user: User, *, but: str | None = None) -> int:

@@ -16,6 +16,7 @@ from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.internal.flows import post_authentication
 from allauth.mfa.base.views import AuthenticateView, IndexView
 from allauth.mfa.base.views import ReauthenticateView as CodeReauthenticateView
+from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewRecoveryCodesView
 from allauth.mfa.totp.internal.auth import clear_totp_secret
 from allauth.mfa.totp.views import DeactivateTOTPView
@@ -153,9 +154,11 @@ class SetUpPage(BackOfficePage, FormView):  # type: ignore[type-arg]
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "user": self.find_user()}
 
+    def take_app(self, user: User, form: SetUpForm) -> Authenticator:
+        return people.set_up_app(self.request, user, form.secret, form.counter)
+
     def set_up(self, form: SetUpForm) -> None:
-        user = self.find_user()
-        factor = people.set_up_app(self.request, user, form.secret, form.counter)
+        factor = self.take_app(self.find_user(), form)
         clear_totp_secret(self.request)
         post_authentication(self.request, factor)
 
@@ -178,9 +181,16 @@ class FirstSetUpView(SetUpPage):
     def find_user(self) -> User:
         return self.request._login_stage.login.user  # type: ignore[attr-defined,no-any-return]
 
+    def take_app(self, user: User, form: SetUpForm) -> Authenticator:
+        return people.set_up_first_app(self.request, user, form.secret, form.counter)
+
     def form_valid(self, form: SetUpForm) -> HttpResponse:
-        self.set_up(form)
         stage = self.request._login_stage  # type: ignore[attr-defined]
+        try:
+            self.set_up(form)
+        except people.HasSecondFactor as error:
+            messages.error(self.request, error.detail)
+            return stage.abort()  # type: ignore[no-any-return]
         stage.login.redirect_url = reverse("mfa_view_recovery_codes")
         return stage.exit()  # type: ignore[no-any-return]
 

@@ -247,3 +247,20 @@ def test_who_needs_none_may_remove_it(settings):
     assert browser.post("/admin/second-factor/remove/").url == "/admin/second-factor/"
     assert person.factors_of(head) == []
     assert person.type_password(Client()).url == INDEX
+
+
+def test_a_second_log_in_does_not_take_the_place_of_an_app_that_was_set_up_meanwhile():
+    """Who has the password as well and waits at this step has neither a session nor a factor."""
+    user = make.make_superuser("head")
+    waiting, first = Client(), Client()
+    for browser in (waiting, first):
+        assert person.type_password(browser).url == SET_UP
+    theirs, ours = (person.shown_secret(browser.get(SET_UP)) for browser in (waiting, first))
+    first.post(SET_UP, {"code": person.app_code(ours)})
+    app = user.authenticator_set.get(type="totp")
+    answer = waiting.post(SET_UP, {"code": person.app_code(theirs)})
+    assert (answer.status_code, answer.url) == (302, LOG_IN)
+    assert waiting.get(INDEX).status_code == 302
+    assert user.authenticator_set.get(type="totp") == app
+    assert first.get(INDEX).status_code == 200
+    assert person.type_password(waiting).url == CODE
