@@ -51,6 +51,8 @@ class Action(models.TextChoices):
     SETTINGS_CHANGED = "settings.changed", "Settings changed"
     FACTOR_ADDED = "second_factor.added", "Second factor added"
     FACTOR_REMOVED = "second_factor.removed", "Second factor removed"
+    SIGN_ON_TIED = "single_sign_on.tied", "Single sign-on tied to a person"
+    SIGN_ON_UNTIED = "single_sign_on.untied", "Single sign-on untied from a person"
     LOGGED_IN = "log_in.done", "Logged in"
     LOG_IN_FAILED = "log_in.failed", "Log-in failed"
     LOGGED_OUT = "log_out.done", "Logged out"

@@ -18,6 +18,7 @@ from allauth.mfa.totp.internal.auth import (
 )
 from allauth.mfa.utils import decrypt
 from allauth.usersessions.models import UserSession
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
@@ -178,12 +179,13 @@ def set_up_first_app(request: HttpRequest, user: User, secret: str, counter: int
 
 @transaction.atomic
 def forget_second_factor(user: User) -> list[str]:
-    """Remove the person's second factors and end their sessions; returns what was removed."""
+    """Remove the person's second factors, untie their single sign-on and end their sessions;
+    returns what was removed."""
     factors = list(Authenticator.objects.filter(user=user).order_by("pk"))
     for factor in factors:
         _remove_factor(factor, None)
     end_sessions(user)
-    return [factor.type for factor in factors]
+    return [*(factor.type for factor in factors), *_untie_sign_on(user)]
 
 
 def _remove_factor(factor: Authenticator, request: HttpRequest | None) -> None:
@@ -191,6 +193,34 @@ def _remove_factor(factor: Authenticator, request: HttpRequest | None) -> None:
     signals.authenticator_removed.send(
         sender=Authenticator, request=request, user=factor.user, authenticator=factor
     )
+
+
+# --- single sign-on -------------------------------------------------------------------------
+
+
+@transaction.atomic
+def tie_sign_on(user: User, connect: Callable[[], Any]) -> bool:
+    """Call `connect`, which ties the person to an id of the provider; False, and nothing done,
+    for who is tied to one already: their address may be somebody else's by now."""
+    User.objects.select_for_update().get(pk=user.pk)  # two may come with the same address
+    if _find_sign_ons(user).exists():
+        return False
+    connect()
+    record(Action.SIGN_ON_TIED, Subject("person", user.pk, user.get_username()))
+    return True
+
+
+def _untie_sign_on(user: User) -> list[str]:
+    if not (apps.is_installed("allauth.socialaccount") and _find_sign_ons(user).delete()[0]):
+        return []
+    record(Action.SIGN_ON_UNTIED, Subject("person", user.pk, user.get_username()))
+    return ["single sign-on"]
+
+
+def _find_sign_ons(user: User) -> QuerySet[Any]:
+    # The app is there where a provider is set, and only then may its models be imported.
+    accounts: QuerySet[Any] = apps.get_model("socialaccount", "SocialAccount").objects.all()
+    return accounts.filter(user=user)
 
 
 # --- sessions -------------------------------------------------------------------------------
