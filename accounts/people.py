@@ -219,8 +219,9 @@ def _untie_sign_on(user: User) -> list[str]:
 
 def _find_sign_ons(user: User) -> QuerySet[Any]:
     # The app is there where a provider is set, and only then may its models be imported.
-    accounts: QuerySet[Any] = apps.get_model("socialaccount", "SocialAccount").objects.all()
-    return accounts.filter(user=user)
+    model: Any = apps.get_app_config("socialaccount").get_model("SocialAccount")
+    found: QuerySet[Any] = model.objects.filter(user=user)
+    return found
 
 
 # --- sessions -------------------------------------------------------------------------------
