@@ -242,6 +242,7 @@ if REDIS_URL:
             "BACKEND": "inventory_project.redis_cache.LastingRedisCache",
             "LOCATION": REDIS_URL,
             "KEY_PREFIX": _alias,
+            "VERSION": 2,  # what version 1 wrote is not read: it was pickled
             "OPTIONS": {
                 "socket_timeout": REDIS_TIMEOUT_S,
                 "socket_connect_timeout": REDIS_TIMEOUT_S,
