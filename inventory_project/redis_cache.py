@@ -38,6 +38,6 @@ class LastingRedisCache(RedisCache):
     """The cache of one Redis."""
 
     def __init__(self, server: Any, params: dict[str, Any]) -> None:
-        super().__init__(server, params)
+        options = {"serializer": PlainSerializer(), **params.get("OPTIONS", {})}
+        super().__init__(server, {**params, "OPTIONS": options})
         self._class = _LastingClient
-        self._options.setdefault("serializer", PlainSerializer())
