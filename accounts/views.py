@@ -25,7 +25,9 @@ from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.signals import user_login_failed
 from django.contrib.auth.views import PasswordChangeView
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
@@ -232,6 +234,10 @@ class RemoveView(FreshlyProvenPage, DeactivateTOTPView):
     template_name = "accounts/remove.html"
     title = "Remove the app"
 
+    @transaction.atomic  # with its entry in the audit
+    def form_valid(self, form: Any) -> Any:
+        return super().form_valid(form)
+
 
 class RecoveryCodesView(FreshlyProvenPage, ViewRecoveryCodesView):
     template_name = "accounts/recovery_codes.html"
@@ -272,6 +278,13 @@ class ChangePasswordView(GuardedTries, SignedInPage, PasswordChangeView):
 
     def find_tries(self) -> Tries:
         return Tries(self.request, self.request.user.get_username())
+
+    def form_invalid(self, form: Any) -> Any:
+        if form.has_error("old_password", "password_incorrect"):
+            # Somebody guesses. The form compares by itself and tells nobody, as a log-in would.
+            told = {"username": self.request.user.get_username()}
+            user_login_failed.send(sender=type(self), credentials=told, request=self.request)
+        return super().form_invalid(form)
 
     def form_valid(self, form: Any) -> Any:
         session = self.request.session

@@ -8,6 +8,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from accounts import audit
 from accounts.models import User
 from tests import make, office
 from tests.routes import api_routes, fill_in
@@ -247,6 +248,15 @@ def test_who_needs_none_may_remove_it(settings):
     assert browser.post("/admin/second-factor/remove/").url == "/admin/second-factor/"
     assert person.factors_of(head) == []
     assert person.type_password(Client()).url == INDEX
+
+
+def test_a_factor_whose_end_cannot_be_noted_stays(settings, monkeypatch):
+    settings.SECOND_FACTOR_OF = "nobody"
+    head, browser = person.make_head(), person.log_in()
+    monkeypatch.setattr(audit, "save_entry", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        browser.post("/admin/second-factor/remove/")
+    assert person.factors_of(head) == ["recovery_codes", "totp"]
 
 
 def test_a_second_log_in_does_not_take_the_place_of_an_app_that_was_set_up_meanwhile():
