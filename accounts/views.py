@@ -9,7 +9,6 @@ from typing import Any
 
 from allauth.account.internal.decorators import login_stage_required
 from allauth.account.internal.flows.login import perform_password_login
-from allauth.account.models import Login
 from allauth.account.utils import get_next_redirect_url
 from allauth.account.views import ReauthenticateView
 from allauth.mfa.adapter import get_adapter
@@ -47,7 +46,7 @@ from accounts.proofs import (
     is_proof_recent,
     is_second_factor_asked_of,
 )
-from accounts.stages import SetUpStage
+from accounts.stages import SetUpStage, begin_log_in, is_over
 from inventory_project.log_in import DAY_S, GuardedTries, Pace, Tries
 
 
@@ -109,7 +108,7 @@ class LogInView(GuardedTries, BackOfficePage, FormView):  # type: ignore[type-ar
         # Nothing of whoever sat here before, and a new key.
         self.request.session.flush()
         credentials = {"username": user.get_username()}
-        login = Login(user=user, redirect_url=next_page)
+        login = begin_log_in(user, next_page)
         answer: HttpResponse = perform_password_login(self.request, credentials, login)
         return answer
 
@@ -188,6 +187,8 @@ class FirstSetUpView(SetUpPage):
 
     def form_valid(self, form: SetUpForm) -> HttpResponse:
         stage = self.request._login_stage  # type: ignore[attr-defined]
+        if is_over(stage.login):
+            return stage.abort()  # type: ignore[no-any-return]
         try:
             self.set_up(form)
         except people.HasSecondFactor as error:

@@ -274,3 +274,25 @@ def test_a_second_log_in_does_not_take_the_place_of_an_app_that_was_set_up_meanw
     assert user.authenticator_set.get(type="totp") == app
     assert first.get(INDEX).status_code == 200
     assert person.type_password(waiting).url == CODE
+
+
+@pytest.mark.parametrize("has_app", [True, False])
+@pytest.mark.parametrize("change", ["password", "is_active", "is_staff"])
+def test_a_log_in_under_way_ends_with_the_password_it_began_with(has_app, change):
+    """Whoever had it may be waiting at the next step while head office sets another one."""
+    user = person.make_head() if has_app else make.make_superuser("head")
+    browser = Client()
+    step = person.type_password(browser).url
+    assert step == (CODE if has_app else SET_UP)
+    secret = person.SECRET if has_app else person.shown_secret(browser.get(SET_UP))
+    if change == "password":
+        user.set_password("another and quiet one")
+    else:
+        setattr(user, change, False)
+    user.save()
+    answer = browser.post(step, {"code": person.app_code(secret)})
+    assert (answer.status_code, answer.url) == (302, LOG_IN)
+    assert browser.get(INDEX).status_code == 302
+    assert browser.post(step, {"code": person.app_code(secret, steps=1)}).url == LOG_IN
+    assert bool(person.factors_of(user)) == has_app
+    assert "_auth_user_id" not in browser.session
