@@ -1,5 +1,6 @@
 """Single sign-on with a provider on this machine, in a product set up for it."""
 
+import html
 import os
 import re
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from http.cookiejar import CookieJar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 import pytest
 
@@ -62,10 +63,13 @@ class Browser:
         )
 
     def open(self, path, form=None):
-        """(address at the end, page)."""
+        """(address at the end, page); goes where a page leads by itself."""
         body = urlencode(form).encode() if form is not None else None
-        answer = self.opener.open(self.url + path, body)
-        return answer.url.removeprefix(self.url), answer.read().decode()
+        answer = self.opener.open(urljoin(self.url, path), body)
+        page = answer.read().decode()
+        if leads := re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page):
+            return self.open(html.unescape(leads[1]))
+        return answer.url.removeprefix(self.url), page
 
     def sign_on(self):
         _, page = self.open("/admin/login/?next=/admin/sessions/")
