@@ -48,6 +48,7 @@ class Action(models.TextChoices):
     ROLE_ADDED = "role.added", "Role added"
     ROLE_CHANGED = "role.changed", "Role changed"
     CATALOGUE_CHANGED = "catalog.changed", "Catalogue changed"
+    SALE_DISMISSED = "sale.dismissed", "Sale dismissed"
     SETTINGS_CHANGED = "settings.changed", "Settings changed"
     FACTOR_ADDED = "second_factor.added", "Second factor added"
     FACTOR_REMOVED = "second_factor.removed", "Second factor removed"

@@ -49,7 +49,7 @@ class TypeFilter(DropdownFilter):  # type: ignore[misc]
     parameter_name = "of"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        kinds = ("product", "category", "store", "key", "person", "role")
+        kinds = ("product", "category", "store", "key", "person", "role", "sale")
         return [(kind, kind.capitalize()) for kind in kinds]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
