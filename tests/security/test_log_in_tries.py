@@ -243,13 +243,14 @@ def test_without_its_redis_no_page_takes_a_secret(head):
 
 def test_a_wrong_present_password_is_noted_as_a_failed_proof(head):
     browser = person.log_in()
-    wrong = {"old_password": "guess", "new_password1": "a", "new_password2": "a"}
+    new = {"new_password1": "a", "new_password2": "b"}
+    wrong = dict(new, old_password="guess")
     assert browser.post("/admin/password_change/", wrong).status_code == 200
     entry = AuditEntry.objects.get(action="log_in.failed")
     assert (entry.object_name, entry.actor_kind, entry.before) == ("head", "nobody", "")
     assert "guess" not in str(vars(entry))
     # What is wrong with the new one only is no guess.
-    mistyped = {"old_password": person.PASSWORD, "new_password1": "a", "new_password2": "b"}
+    mistyped = dict(new, old_password=PASSWORD)
     access.bounded.windows.clear()
     browser.post("/admin/password_change/", mistyped)
     assert AuditEntry.objects.filter(action="log_in.failed").count() == 1
