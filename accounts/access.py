@@ -23,7 +23,7 @@ from accounts import audit
 from accounts.audit import Action, Subject
 from accounts.audit_tables import AuditEntry
 from accounts.models import User
-from inventory_project.origin import NOBODY, PERSON, Origin, describe_request, describe_stranger
+from inventory_project.origin import NOBODY, PERSON, Origin, describe_request, describe_sender
 
 logger = logging.getLogger(__name__)
 
@@ -108,16 +108,16 @@ class NoteRefusals:
 
 def note_refusal(request: HttpRequest, status: int) -> None:
     """Note a refused request; the answer stands, also where nothing can be written."""
-    _note_refused(request.META, describe_request(request), status)
+    _note_refused(request.META, request.path_info, describe_request(request), status)
 
 
-def note_refused_key(meta: Mapping[str, Any]) -> None:
-    """The same of a request that Django never saw, and whose key opens nothing."""
-    _note_refused(meta, describe_stranger(meta), 401)
+def note_refused_past_django(meta: Mapping[str, Any], path: str, status: int, key: Any) -> None:
+    """The same of a request that Django never saw; `key` is None where it opens nothing."""
+    _note_refused(meta, path, describe_sender(meta, key), status)
 
 
-def _note_refused(meta: Mapping[str, Any], origin: Origin, status: int) -> None:
-    path = meta.get("PATH_INFO", "")[:PATH_CHARACTERS_MAX]
+def _note_refused(meta: Mapping[str, Any], path: str, origin: Origin, status: int) -> None:
+    path = path[:PATH_CHARACTERS_MAX]
     facts: dict[str, Any] = {"status": status, "method": meta.get("REQUEST_METHOD"), "path": path}
     if tried := _KEY_TRIED.match(meta.get("HTTP_AUTHORIZATION", "")):
         facts["key"] = tried[1]

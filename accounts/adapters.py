@@ -22,7 +22,11 @@ class AccountAdapter(DefaultAccountAdapter):
     """People are made by head office; they log in by a name and what proves it."""
 
     def get_login_stages(self) -> list[str]:
-        return ["allauth.mfa.stages.AuthenticateStage", "accounts.stages.SetUpStage"]
+        return [
+            "allauth.mfa.stages.AuthenticateStage",
+            "accounts.stages.SetUpStage",
+            "accounts.stages.StillCountsStage",
+        ]
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False

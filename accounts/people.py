@@ -18,6 +18,7 @@ from allauth.mfa.totp.internal.auth import (
 )
 from allauth.mfa.utils import decrypt
 from allauth.usersessions.models import UserSession
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
@@ -28,6 +29,7 @@ from django.utils.crypto import constant_time_compare
 
 from accounts.audit import Action, Facts, Subject, record, watch
 from accounts.models import User
+from accounts.proofs import has_second_factor
 from inventory_project.errors import Conflict
 
 USERNAME_CHARACTERS_MAX = 150
@@ -35,6 +37,12 @@ USERNAME_CHARACTERS_MAX = 150
 
 class UsernameTaken(Conflict):
     code = "username_taken"
+
+
+class HasSecondFactor(Conflict):
+    """Who sets up a first app has one already: somebody else with the password was sooner."""
+
+    code = "has_second_factor"
 
 
 def remember_people(*, usernames: Iterable[str], of: str) -> dict[str, int]:
@@ -157,13 +165,27 @@ def set_up_app(request: HttpRequest, user: User, secret: str, counter: int) -> A
 
 
 @transaction.atomic
+def set_up_first_app(request: HttpRequest, user: User, secret: str, counter: int) -> Authenticator:
+    """The same for who has proven a password only, and so takes no app's place.
+
+    Raises HasSecondFactor.
+    """
+    # Two may stand at this step with the same password; the second must see the first one's app.
+    User.objects.select_for_update().get(pk=user.pk)
+    if has_second_factor(user):
+        raise HasSecondFactor("This account has a second factor already. Log in with it.")
+    return set_up_app(request, user, secret, counter)
+
+
+@transaction.atomic
 def forget_second_factor(user: User) -> list[str]:
-    """Remove the person's second factors and end their sessions; returns what was removed."""
+    """Remove the person's second factors, untie their single sign-on and end their sessions;
+    returns what was removed."""
     factors = list(Authenticator.objects.filter(user=user).order_by("pk"))
     for factor in factors:
         _remove_factor(factor, None)
     end_sessions(user)
-    return [factor.type for factor in factors]
+    return [*(factor.type for factor in factors), *_untie_sign_on(user)]
 
 
 def _remove_factor(factor: Authenticator, request: HttpRequest | None) -> None:
@@ -171,6 +193,35 @@ def _remove_factor(factor: Authenticator, request: HttpRequest | None) -> None:
     signals.authenticator_removed.send(
         sender=Authenticator, request=request, user=factor.user, authenticator=factor
     )
+
+
+# --- single sign-on -------------------------------------------------------------------------
+
+
+@transaction.atomic
+def tie_sign_on(user: User, connect: Callable[[], Any]) -> bool:
+    """Call `connect`, which ties the person to an id of the provider; False, and nothing done,
+    for who is tied to one already: their address may be somebody else's by now."""
+    User.objects.select_for_update().get(pk=user.pk)  # two may come with the same address
+    if _find_sign_ons(user).exists():
+        return False
+    connect()
+    record(Action.SIGN_ON_TIED, Subject("person", user.pk, user.get_username()))
+    return True
+
+
+def _untie_sign_on(user: User) -> list[str]:
+    if not (apps.is_installed("allauth.socialaccount") and _find_sign_ons(user).delete()[0]):
+        return []
+    record(Action.SIGN_ON_UNTIED, Subject("person", user.pk, user.get_username()))
+    return ["single sign-on"]
+
+
+def _find_sign_ons(user: User) -> QuerySet[Any]:
+    # The app is there where a provider is set, and only then may its models be imported.
+    model: Any = apps.get_app_config("socialaccount").get_model("SocialAccount")
+    found: QuerySet[Any] = model.objects.filter(user=user)
+    return found
 
 
 # --- sessions -------------------------------------------------------------------------------
@@ -185,7 +236,8 @@ def note_session_seen(request: HttpRequest) -> None:
 
 def rename_session(before: str | None, after: str | None) -> None:
     """Keep a session in the list that was given a new key."""
-    UserSession.objects.filter(session_key=before).update(session_key=after)
+    if before != after:
+        UserSession.objects.filter(session_key=before).update(session_key=after)
 
 
 def end_sessions(user: User, *, but: str | None = None) -> int:

@@ -4,7 +4,7 @@ A role says what a person may do; where, say the stores of the person (`stores.S
 the two permissions over the whole chain. Both are needed. Django's superuser stands above it all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -13,6 +13,8 @@ from django.apps import apps as installed_apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, transaction
 from django.db.migrations.executor import MigrationExecutor
+
+from accounts.audit import Action, Subject, record
 
 HEAD_OFFICE = "Head office"
 CATALOGUE = "Catalogue manager"
@@ -86,7 +88,8 @@ TABLE = (
 
 def seed_roles(*, using: str, apps: Any = installed_apps, **_: Any) -> None:
     """Make the groups of the table, with its permissions and no others; groups of the operator's
-    own stay as they are. After every migrate, and as often as one likes.
+    own stay as they are. After every migrate, and as often as one likes. What a role gains or
+    loses by it is noted in the audit.
 
     Raises ImproperlyConfigured for a permission that does not exist once all is migrated.
     """
@@ -104,8 +107,23 @@ def seed_roles(*, using: str, apps: Any = installed_apps, **_: Any) -> None:
         )
     with transaction.atomic(using=using):
         for role in ROLES:
-            group, _ = groups.objects.using(using).get_or_create(name=role)
-            group.permissions.set(_choose(role, known))
+            group, is_new = groups.objects.using(using).get_or_create(name=role)
+            before = set(group.permissions.values_list("pk", flat=True))
+            after = _choose(role, known)
+            if before == after:
+                continue
+            group.permissions.set(after)
+            # Halfway through the migrations there may be no audit, or one with other columns.
+            if not is_new and _is_all_migrated(using):
+                names = {pk: name for name, pk in known.items()}
+                record(
+                    Action.ROLE_CHANGED, Subject("role", group.pk, role), using=using,
+                    before=_tell(before, names), after=_tell(after, names),
+                )  # fmt: skip
+
+
+def _tell(permissions: Iterable[int], names: Mapping[int, str]) -> dict[str, list[str]]:
+    return {"permissions": sorted(names[pk] for pk in permissions)}
 
 
 def _choose(role: str, known: dict[str, int]) -> set[int]:

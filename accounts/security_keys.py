@@ -11,6 +11,7 @@ from allauth.mfa.webauthn.views import (
     RemoveWebAuthnView,
 )
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts.views import FreshlyProvenPage, SignedInPage, code_tries
@@ -42,6 +43,7 @@ class RemoveKeyView(FreshlyProvenPage, RemoveWebAuthnView):
     template_name = "accounts/key_remove.html"
     title = "Remove the security key"
 
+    @transaction.atomic  # with its entry in the audit
     def form_valid(self, form: Any) -> Any:
         if not get_adapter().can_delete_authenticator(self.get_object()):
             raise PermissionDenied

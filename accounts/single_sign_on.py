@@ -4,6 +4,7 @@ The provider says who somebody is; whether they may come in is decided here, by 
 has made an account with the same e-mail address.
 """
 
+from functools import partial
 from typing import Any, NoReturn
 
 from allauth.core.exceptions import ImmediateHttpResponse
@@ -14,6 +15,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 
+from accounts import people
 from accounts.models import User
 
 NOT_LET_IN = "The sign-on did not lead to an account here. Ask head office, or log in by password."
@@ -31,9 +33,10 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
         user = sociallogin.user if sociallogin.is_existing else _find_by_address(sociallogin)
         if not (user and user.is_active and user.is_staff):
             refuse(request)
-        if not sociallogin.is_existing:
-            # From now on the provider's own id of this person counts, not the address.
-            sociallogin.connect(request, user)
+        # From now on the provider's own id of this person counts, not the address.
+        connect = partial(sociallogin.connect, request, user)
+        if not (sociallogin.is_existing or people.tie_sign_on(user, connect)):
+            refuse(request)
 
     def on_authentication_error(
         self, request: HttpRequest, provider: Any, *args: Any, **kwargs: Any
@@ -49,8 +52,8 @@ def _find_by_address(sociallogin: SocialLogin) -> User | None:
     addresses = [found.email for found in sociallogin.email_addresses if found.verified]
     if len(addresses) != 1:
         return None
-    people = list(User.objects.filter(email__iexact=addresses[0])[:2])
-    return people[0] if len(people) == 1 else None
+    found = list(User.objects.filter(email__iexact=addresses[0])[:2])
+    return found[0] if len(found) == 1 else None
 
 
 def refuse(request: HttpRequest) -> NoReturn:

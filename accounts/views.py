@@ -9,13 +9,13 @@ from typing import Any
 
 from allauth.account.internal.decorators import login_stage_required
 from allauth.account.internal.flows.login import perform_password_login
-from allauth.account.models import Login
 from allauth.account.utils import get_next_redirect_url
 from allauth.account.views import ReauthenticateView
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.base.internal.flows import post_authentication
 from allauth.mfa.base.views import AuthenticateView, IndexView
 from allauth.mfa.base.views import ReauthenticateView as CodeReauthenticateView
+from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.views import GenerateRecoveryCodesView, ViewRecoveryCodesView
 from allauth.mfa.totp.internal.auth import clear_totp_secret
 from allauth.mfa.totp.views import DeactivateTOTPView
@@ -24,7 +24,9 @@ from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.mixins import LoginRequiredMixin
+from django.contrib.auth.signals import user_login_failed
 from django.contrib.auth.views import PasswordChangeView
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
@@ -44,7 +46,7 @@ from accounts.proofs import (
     is_proof_recent,
     is_second_factor_asked_of,
 )
-from accounts.stages import SetUpStage
+from accounts.stages import SetUpStage, begin_log_in, is_over
 from inventory_project.log_in import DAY_S, GuardedTries, Pace, Tries
 
 
@@ -106,7 +108,7 @@ class LogInView(GuardedTries, BackOfficePage, FormView):  # type: ignore[type-ar
         # Nothing of whoever sat here before, and a new key.
         self.request.session.flush()
         credentials = {"username": user.get_username()}
-        login = Login(user=user, redirect_url=next_page)
+        login = begin_log_in(user, next_page)
         answer: HttpResponse = perform_password_login(self.request, credentials, login)
         return answer
 
@@ -153,9 +155,11 @@ class SetUpPage(BackOfficePage, FormView):  # type: ignore[type-arg]
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "user": self.find_user()}
 
+    def take_app(self, user: User, form: SetUpForm) -> Authenticator:
+        return people.set_up_app(self.request, user, form.secret, form.counter)
+
     def set_up(self, form: SetUpForm) -> None:
-        user = self.find_user()
-        factor = people.set_up_app(self.request, user, form.secret, form.counter)
+        factor = self.take_app(self.find_user(), form)
         clear_totp_secret(self.request)
         post_authentication(self.request, factor)
 
@@ -178,9 +182,18 @@ class FirstSetUpView(SetUpPage):
     def find_user(self) -> User:
         return self.request._login_stage.login.user  # type: ignore[attr-defined,no-any-return]
 
+    def take_app(self, user: User, form: SetUpForm) -> Authenticator:
+        return people.set_up_first_app(self.request, user, form.secret, form.counter)
+
     def form_valid(self, form: SetUpForm) -> HttpResponse:
-        self.set_up(form)
         stage = self.request._login_stage  # type: ignore[attr-defined]
+        if is_over(stage.login):
+            return stage.abort()  # type: ignore[no-any-return]
+        try:
+            self.set_up(form)
+        except people.HasSecondFactor as error:
+            messages.error(self.request, error.detail)
+            return stage.abort()  # type: ignore[no-any-return]
         stage.login.redirect_url = reverse("mfa_view_recovery_codes")
         return stage.exit()  # type: ignore[no-any-return]
 
@@ -222,6 +235,10 @@ class RemoveView(FreshlyProvenPage, DeactivateTOTPView):
     template_name = "accounts/remove.html"
     title = "Remove the app"
 
+    @transaction.atomic  # with its entry in the audit
+    def form_valid(self, form: Any) -> Any:
+        return super().form_valid(form)
+
 
 class RecoveryCodesView(FreshlyProvenPage, ViewRecoveryCodesView):
     template_name = "accounts/recovery_codes.html"
@@ -262,6 +279,13 @@ class ChangePasswordView(GuardedTries, SignedInPage, PasswordChangeView):
 
     def find_tries(self) -> Tries:
         return Tries(self.request, self.request.user.get_username())
+
+    def form_invalid(self, form: Any) -> Any:
+        if form.has_error("old_password", "password_incorrect"):
+            # Somebody guesses. The form compares by itself and tells nobody, as a log-in would.
+            told = {"username": self.request.user.get_username()}
+            user_login_failed.send(sender=type(self), credentials=told, request=self.request)
+        return super().form_invalid(form)
 
     def form_valid(self, form: Any) -> Any:
         session = self.request.session

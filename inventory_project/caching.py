@@ -201,7 +201,7 @@ def _find_shared(question: str, version: str, make: Callable[[], bytes]) -> byte
 
 def _look_up_shared(question: str, version: str) -> bytes | None:
     kept = _ask(lambda shared: shared.get(question))
-    if not (isinstance(kept, tuple) and len(kept) == 2):
+    if not (isinstance(kept, list) and len(kept) == 2):
         return None
     known: bytes = kept[1]
     return known if kept[0] == version else None
@@ -222,7 +222,7 @@ def _ask(question: Callable[[Any], Any]) -> Any:
         _silent_until = now + SILENCE_AFTER_FAILURE_S
     try:
         told = question(caches["default"])
-    except Exception as error:  # noqa: BLE001 - redis, pickle, sockets: no base class in common
+    except Exception as error:  # noqa: BLE001 - redis, msgspec, sockets: no base class in common
         _silent_until = time.monotonic() + SILENCE_AFTER_FAILURE_S
         logger.warning("Redis is away, each process keeps answers by itself: %s", error)
         return None

@@ -74,9 +74,11 @@ def find_origin() -> Origin:
     return _describe_program() if request is None else describe_request(request)
 
 
-def describe_stranger(meta: Mapping[str, Any]) -> Origin:
-    """Nobody we know, of whom only the address is told."""
-    return Origin(NOBODY, address=read_address(meta))
+def describe_sender(meta: Mapping[str, Any], key: Any) -> Origin:
+    """Who sent what Django never saw: the key, or, where it is None, nobody we know."""
+    if key is None:
+        return Origin(NOBODY, address=read_address(meta))
+    return Origin(KEY, key.pk, key.prefix, read_address(meta))
 
 
 def describe_request(request: HttpRequest) -> Origin:

@@ -4,6 +4,7 @@ PostgreSQL gets them as one JSON parameter: a placeholder a value costs its driv
 the insert itself costs. SQLite binds placeholders in C and has no bytes in JSON.
 """
 
+import contextlib
 import datetime as dt
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -57,9 +58,20 @@ def commit_planned(
     with connection.wrap_database_errors, session.pipeline():
         # The session's own would write the values into the text, and nothing would be planned once.
         planned = [psycopg.Cursor(session) for _ in statements]
-        for cursor, (sql, params) in zip(planned, statements, strict=True):
-            cursor.execute(sql, params, prepare=True)
+        try:
+            for cursor, (sql, params) in zip(planned, statements, strict=True):
+                cursor.execute(sql, params, prepare=True)
+        except BaseException:
+            _spoil(session)
+            raise
     return [cursor.fetchall() for cursor in planned]
+
+
+def _spoil(session: Any) -> None:
+    """Have the database take back what a pipeline has sent: its end would commit it, also where the
+    driver refused the next statement and so the database never saw an error."""
+    with contextlib.suppress(psycopg.Error):  # it may have failed, or be lost, already
+        session.execute("SELECT 1 / 0")
 
 
 def _cursor_of(session: Any) -> psycopg.Cursor[Any]:

@@ -209,6 +209,8 @@ AUDITED_SETTINGS = (
     "BEHIND_TLS_GATEWAY", "NEGATIVE_STOCK_OF_SALES", "NEGATIVE_STOCK_OF_REMOVALS",
     "STORE_TIMEZONE", "STORE_CURRENCY", "LIMITS_A_MINUTE", "LIMIT_LOG_IN", "ADMISSION_PLACES",
     "SALES_APPLY_EVENTS_MAX", "SALES_APPLY_STORES_MAX", "AUDIT_HEADS_FILE",
+    "SECOND_FACTOR_OF", "SECURITY_KEYS", "SESSION_IDLE_MIN", "SESSION_MIN_MAX",
+    "ASK_AGAIN_AFTER_MIN", "OIDC_SERVER_URL", "OIDC_NAME", "OIDC_HAS_SECOND_FACTOR",
 )  # fmt: skip
 
 # --- Redis, or nothing ----------------------------------------------------------------------
@@ -239,6 +241,7 @@ if REDIS_URL:
             "BACKEND": "inventory_project.redis_cache.LastingRedisCache",
             "LOCATION": REDIS_URL,
             "KEY_PREFIX": _alias,
+            "VERSION": 2,  # what version 1 wrote is not read: it was pickled
             "OPTIONS": {
                 "socket_timeout": REDIS_TIMEOUT_S,
                 "socket_connect_timeout": REDIS_TIMEOUT_S,

@@ -37,7 +37,7 @@ from orders.parsing import PlainEvent, make_line, parse_event, read_batch, read_
 from orders.tasks import ring_doorbell
 from stores.authentication import SCHEME, KeyRefused, find_principals
 from stores.models import Scope
-from stores.permissions import need_scope
+from stores.permissions import ScopeMissing, need_scope
 from stores.principals import Principal
 
 PATH = "/api/orders/sales/"
@@ -250,10 +250,15 @@ def _refuse_if_spent(visit: _Visit) -> None:
 
 
 def _refuse_who_may_not(visit: _Visit) -> None:
+    meta = visit.sent.meta
     if visit.principal is None:
-        access.note_refused_key(visit.sent.meta)
+        access.note_refused_past_django(meta, PATH, 401, None)
         raise KeyRefused
-    need_scope(visit.principal, Scope.SALES_WRITE)
+    try:
+        need_scope(visit.principal, Scope.SALES_WRITE)
+    except ScopeMissing:
+        access.note_refused_past_django(meta, PATH, 403, visit.principal.key)
+        raise
 
 
 def _read(visit: _Visit) -> None:

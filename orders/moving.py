@@ -309,7 +309,8 @@ def _read_contact(shop: Shop, wish: Wish) -> Contact:
     ring = get_keyring()
     try:
         if wish.field_keys:
-            ring = ring.with_others(read_key_file(wish.field_keys))
+            # The shop's first: both may have called theirs `k1`.
+            ring = read_key_file(wish.field_keys).with_others(ring)
         return read_contact(shop.store, ring=ring, using=shop.alias)
     except (Unreadable, ImproperlyConfigured) as error:
         raise CannotMove(

@@ -24,6 +24,7 @@ from django.db import (
 )
 from django.utils import timezone as clock
 
+from accounts.audit import Action, Subject, record
 from inventory_project.errors import Conflict, NotFound
 from inventory_project.failpoints import reach
 from inventory_project.rows import (
@@ -304,6 +305,9 @@ def dismiss(
         event.status, event.dismiss_reason = Status.DISMISSED, reason
         event.dismissed_at, event.dismissed_by_id = clock.now(), principal.actor_id
         event.save(update_fields=["status", "dismiss_reason", "dismissed_at", "dismissed_by_id"])
+        # The row has no place for a key, and is not sealed.
+        told = {"store": event.store.code, "parked_for": event.park_reason, "reason": reason}
+        record(Action.SALE_DISMISSED, Subject("sale", event.event_id), after=told)
     return event
 
 

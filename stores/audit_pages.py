@@ -22,7 +22,13 @@ from accounts import audit
 from accounts.audit import Action
 from accounts.audit_tables import AuditEntry
 from inventory_project.spreadsheets import neutralise
-from stores.backoffice import BackOfficeAdmin, PagesWithoutCount, read_day, until_end_of
+from stores.backoffice import (
+    BackOfficeAdmin,
+    PagesWithoutCount,
+    may_see_audit,
+    read_day,
+    until_end_of,
+)
 
 EXPORT_ROWS_MAX = 50_000
 ROWS_READ_AT_ONCE = 1_000
@@ -49,7 +55,7 @@ class TypeFilter(DropdownFilter):  # type: ignore[misc]
     parameter_name = "of"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        kinds = ("product", "category", "store", "key", "person", "role")
+        kinds = ("product", "category", "store", "key", "person", "role", "sale")
         return [(kind, kind.capitalize()) for kind in kinds]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
@@ -94,7 +100,7 @@ class AuditEntryAdmin(BackOfficeAdmin):
     readonly_fields = fields
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.has_perm("accounts.view_auditentry"))
+        return may_see_audit(request)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

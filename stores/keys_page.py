@@ -26,9 +26,13 @@ from stores.backoffice import (
     taking,
 )
 from stores.models import TILL_SCOPES, Scope, StoreKey
+from stores.permissions import find_not_given
+from stores.principals import Principal
 
 
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    giver: Principal  # the page sets it
+
     may = forms.MultipleChoiceField(
         label="May do",
         choices=Scope.choices,
@@ -63,7 +67,16 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
         if "store" in cleaned and beyond:
             sentence = f"Only a key of head office can have: {', '.join(beyond)}."
             self.add_error("may", ValidationError(sentence, code="not_a_scope"))
+            return cleaned
+        is_of_chain = cleaned.get("store") is None
+        not_given = find_not_given(self.giver, cleaned.get("may", ()), of_chain=is_of_chain)
+        if "store" in cleaned and not_given:
+            self.add_error("may", ValidationError(_say_not_given(not_given), code="not_yours"))
         return cleaned
+
+
+def _say_not_given(scopes: list[str]) -> str:
+    return f"Your role may not do this itself, so a key of yours cannot: {', '.join(scopes)}."
 
 
 class RotateForm(forms.Form):
@@ -141,6 +154,11 @@ class StoreKeyAdmin(BackOfficeAdmin):
         # It ends one key and hands out another.
         may_add = find_principal(request).may("stores.add_storekey")
         return may_add and self.has_revoke_permission(request, obj)
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        form = super().get_form(request, *args, **kwargs)
+        form.giver = find_principal(request)  # a class of this request only
+        return form
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
@@ -221,6 +239,12 @@ class StoreKeyAdmin(BackOfficeAdmin):
     @action(description="Rotate", permissions=["rotate"], icon="sync")
     def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
         key = self._find_to_change(request, object_id)
+        not_given = find_not_given(
+            find_principal(request), key.scope_set, of_chain=key.store_id is None
+        )
+        if not_given:
+            self.message_user(request, _say_not_given(sorted(not_given)), messages.ERROR)
+            return HttpResponseRedirect(self.go_to(key.pk))
         if not is_proof_recent(request):
             return ask_again(request)
         form = RotateForm(request.POST or None)

@@ -19,7 +19,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts import roles
 from accounts.models import User
-from accounts.people import note_new_role, watch_powers, watch_role
+from accounts.people import note_new_role, rename_session, watch_powers, watch_role
 from accounts.proofs import ask_again, is_proof_recent
 from stores.backoffice import BackOfficeAdmin, find_principal
 from stores.models import StoreMember
@@ -112,7 +112,11 @@ class UserAdmin(DjangoUserAdmin, BackOfficeAdmin):  # type: ignore[type-arg,misc
     def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if not is_proof_recent(request):
             return ask_again(request)
-        return super().user_change_password(request, *args, **kwargs)
+        before = request.session.session_key
+        answer = super().user_change_password(request, *args, **kwargs)
+        # Of one's own password: Django gives the session a new key, and it must stay in the list.
+        rename_session(before, request.session.session_key)
+        return answer
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return self.inlines if obj else ()

@@ -4,7 +4,7 @@ A view says in `needs` what each of its methods (each of its actions, where it h
 of a person a permission of accounts/roles.py, of a key a scope. What nobody declared, nobody gets.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from rest_framework.exceptions import PermissionDenied
@@ -99,3 +99,35 @@ class IsStaff(BasePermission):
 READ_STORES = Need("stores.view_store", Scope.STORES_READ)
 ADD_STORE = Need("stores.add_store", Scope.STORES_WRITE, of_chain=True)
 CHANGE_STORE = Need("stores.change_store", Scope.STORES_WRITE, of_chain=True)
+
+# What a person must have to give a key more than a till has: a key is a way to do it oneself.
+# A till's scopes are what "issue keys" means.
+_TO_GIVE = {
+    Scope.SALES_DECIDE: ("orders.decide_parkedevent",),
+    Scope.CATALOG_WRITE: (
+        "catalog.add_product", "catalog.change_product",
+        "catalog.add_category", "catalog.change_category",
+    ),
+    Scope.STORES_WRITE: ("stores.add_store", "stores.change_store", "stores.change_storecontact"),
+    Scope.METRICS_READ: ("orders.view_saleevent",),
+}  # fmt: skip
+# With it a key of head office is told whom to call about a store.
+_TO_GIVE_OF_CHAIN = dict.fromkeys(
+    (Scope.STORES_READ, Scope.STORES_WRITE), ("stores.view_storecontact",)
+)
+
+
+def find_not_given(principal: Principal, scopes: Iterable[str], *, of_chain: bool) -> list[str]:
+    """Those of these scopes that the person may not give to a key, `of_chain` for one of head
+    office, because they may not do it themselves."""
+    return [
+        scope
+        for scope in map(Scope, scopes)
+        if not all(
+            principal.may(permission)
+            for permission in (
+                *_TO_GIVE.get(scope, ()),
+                *(_TO_GIVE_OF_CHAIN.get(scope, ()) if of_chain else ()),
+            )
+        )
+    ]

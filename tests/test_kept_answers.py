@@ -1,10 +1,12 @@
 """Lists of products and stores, one product, a barcode's product: kept, and never out of date."""
 
 import json
+import pickle
 import signal
 import threading
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from django.http import HttpRequest
@@ -396,6 +398,34 @@ def test_nonsense_in_redis_is_no_answer(redis_cache, head_office, tea):
         caching._silent_until = 0.0
         assert names_in(head_office.get(PRODUCTS)) == ["Tea 250 g"]
         caching._local.clear()
+
+
+class Planted:
+    """What runs a command in whoever unpickles it."""
+
+    def __init__(self, proof):
+        self.proof = proof
+
+    def __reduce__(self):
+        return (Path.touch, (self.proof,))
+
+
+@pytest.mark.django_db
+def test_nothing_in_redis_is_run(redis_cache, head_office, tea, tmp_path):
+    proof = tmp_path / "proof"
+    head_office.get(PRODUCTS)
+    (question,) = list(caching._local)
+    caching._local.clear()
+    planted = pickle.dumps(Planted(proof))
+    redis_cache._cache.get_client().set(redis_cache.make_key(question), planted)
+    assert names_in(head_office.get(PRODUCTS)) == ["Tea 250 g"]
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize("value", [7, "tea", 1.5, ["2.7", b"\x00\xff"], True])
+def test_what_is_put_into_redis_comes_back(redis_cache, value):
+    redis_cache.set("name", value)
+    assert redis_cache.get("name") == value
 
 
 def test_one_request_asks_whether_a_redis_that_hangs_is_back(

@@ -6,14 +6,20 @@ import subprocess
 import sys
 
 import pytest
+from django.contrib.auth.models import Group, Permission
 from django.core.management import CommandError, call_command
+from django.urls import URLResolver, get_resolver
 
+from accounts import roles
+from accounts.models import User
 from inventory_project.errors import Invalid
 from orders import accepting
 from orders.models import SaleEvent
 from stock.models import Movement
 from stores import registry
 from stores.models import TILL_SCOPES, Scope, StoreKey
+from stores.permissions import find_not_given
+from stores.principals import Principal
 from tests import make, office
 from tests.bad_input.doors import is_problem
 from tests.databases import CHECKOUT, unchanged
@@ -215,3 +221,70 @@ def test_existing_keys_keep_what_they_could_do(tmp_path, shop):
     keys, roles = done.stdout.splitlines()
     assert keys == str([("office", " ".join(Scope)), ("till", till)])
     assert roles == "[(6,)]"
+
+
+BEYOND = "Your role may not do this itself, so a key of yours cannot: "
+
+
+def make_two_roles(*stores):
+    """Works for the whole chain by the one role, and issues keys by the other."""
+    person = office.make_person(roles.CATALOGUE, *stores, username="both")
+    person.groups.add(Group.objects.get(name=roles.REGIONAL))
+    return office.sign_in(person)
+
+
+@pytest.mark.parametrize("scope", [Scope.STORES_READ, Scope.STORES_WRITE])
+def test_nobody_issues_or_rotates_a_key_that_may_more_than_they(lahore, scope):
+    """A key of head office is told whom to call about a store, and these two roles are not."""
+    both = make_two_roles(lahore)
+    key = registry.issue_key(name="k", store=None, scopes=[scope]).key
+    for answer in (
+        both.post(f"{KEYS}add/", key_form(may=[Scope.CATALOG_READ, scope])),
+        both.post(f"{KEYS}{key.pk}/rotate/", {"hours": 24}, follow=True),
+    ):
+        assert f"{BEYOND}{scope}." in office.text_of(answer)
+    assert list(StoreKey.objects.values_list("pk", "expires_at")) == [(key.pk, None)]
+
+
+def test_what_they_may_do_they_give(lahore):
+    both = make_two_roles(lahore)
+    may = [Scope.CATALOG_WRITE, Scope.SALES_DECIDE, Scope.STOCK_READ]
+    assert read_credential(both.post(f"{KEYS}add/", key_form(may=may)))
+    assert read_credential(both.post(f"{KEYS}add/", key_form(store=lahore.pk)))
+    key = StoreKey.objects.get(store=None)
+    assert key.scope_set == {*may}
+    assert read_credential(both.post(f"{KEYS}{key.pk}/rotate/", {"hours": 24}))
+
+
+def test_in_a_shop_alone_the_catalogue_is_given_by_who_may_change_it(lahore, settings):
+    settings.SHOP = True
+    regional = office.sign_in(office.make_person(roles.REGIONAL, lahore))
+    may = [*TILL_SCOPES, Scope.CATALOG_WRITE]
+    answer = regional.post(f"{KEYS}add/", key_form(store=lahore.pk, may=may))
+    assert f"{BEYOND}catalog:write." in office.text_of(answer)
+    assert not StoreKey.objects.exists()
+
+
+def test_each_scope_beyond_a_till_is_given_by_who_may_do_all_that_it_opens(lahore):
+    """What a view asks of a person for a scope, is asked of who gives the scope to a key."""
+    asked = {}
+    for view in {view for view in find_views() if hasattr(view, "needs")}:
+        for need in view.needs.values():
+            if need.scope not in ("", *TILL_SCOPES):
+                asked.setdefault(need.scope, set()).add(need.permission)
+    assert set(asked) == {*Scope} - {*TILL_SCOPES}
+    for scope, permissions in asked.items():
+        for lacking in permissions:
+            given = Permission.objects.exclude(codename=lacking.partition(".")[2])
+            person = User.objects.create(username=f"{scope} without {lacking}")
+            person.user_permissions.set(given)
+            assert find_not_given(Principal(user=person), [scope], of_chain=True) == [scope]
+
+
+def find_views(patterns=None):
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(pattern, URLResolver):
+            yield from find_views(pattern.url_patterns)
+        else:
+            view = pattern.callback
+            yield getattr(view, "cls", None) or getattr(view, "view_class", view)

@@ -1,8 +1,11 @@
 """Parked events wait for a decision: try again, or never count."""
 
+import json
+
 import pytest
 
 from accounts import roles
+from accounts.models import AuditEntry
 from orders.models import SaleEvent
 from stock.models import Movement
 from tests import make, office
@@ -92,3 +95,16 @@ def test_person_of_the_store_decides_and_is_named(client, event):
     client.force_login(user)
     assert browser.post(path(event, "dismiss"), {"reason": "Typed twice."}).status_code == 200
     assert SaleEvent.objects.get().dismissed_by == user
+
+
+def test_who_dismissed_is_in_the_audit_also_where_it_was_a_key(head_office, event):
+    answer = head_office.post(path(event, "dismiss"), {"reason": "Rung up twice"})
+    assert answer.status_code == 200
+    entry = AuditEntry.objects.get(action="sale.dismissed")
+    assert (entry.actor_kind, entry.actor) == ("key", head_office.credential.partition(".")[0])
+    assert (entry.object_type, entry.object_id) == ("sale", event["event_id"])
+    assert json.loads(entry.after) == {
+        "store": "LHR-01", "parked_for": "unknown_product", "reason": "Rung up twice",
+    }  # fmt: skip
+    head_office.post(path(event, "dismiss"), {"reason": "Once more"})
+    assert AuditEntry.objects.filter(action="sale.dismissed").count() == 1

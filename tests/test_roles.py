@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS
 
 from accounts import roles
+from accounts.models import AuditEntry
 from accounts.roles import ROLES, TABLE, Right, seed_roles
 from tests import make, office
 from tests.bad_input.doors import is_problem
@@ -60,6 +61,10 @@ def test_what_was_added_to_a_role_by_hand_is_taken_back_and_what_was_lost_return
     seed()
     assert permissions_of(roles.CLERK) == before
     assert "stores.read_chain_wide" in permissions_of(roles.AUDITOR)
+    entry = AuditEntry.objects.get(action="role.changed")
+    assert (entry.object_name, entry.actor_kind) == (roles.CLERK, "program")
+    assert json.loads(entry.before) == {"permissions": ["stores.add_store"]}
+    assert set(json.loads(entry.after)["permissions"]) == before
 
 
 def test_permission_that_left_the_table_leaves_the_role(monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory_project.settings import NEGATIVE_STOCK_WORDS
+from inventory_project.settings import AUDITED_SETTINGS, NEGATIVE_STOCK_WORDS
 from stores.models import NegativeStock
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -80,3 +80,18 @@ def test_limits_of_the_api(tmp_path):
 
 def test_words_are_those_of_the_model():
     assert set(NEGATIVE_STOCK_WORDS) == set(NegativeStock.values)
+
+
+def test_whatever_an_operator_sets_of_the_log_in_is_noted_in_the_audit():
+    """Who turns the second factor off, lets idle sessions live or trusts another provider."""
+    tree = ast.parse((CHECKOUT / "inventory_project" / "log_in_settings.py").read_text())
+    read = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        for target in node.targets
+        if isinstance(target, ast.Name) and not target.id.startswith("_")
+        if ast.unparse(node.value.func).startswith(("_env.", "_read_"))
+    }
+    assert {"SECOND_FACTOR_OF", "ASK_AGAIN_AFTER_MIN", "OIDC_SERVER_URL"} <= read
+    assert read <= {*AUDITED_SETTINGS}

@@ -8,6 +8,10 @@ from django.test import Client
 
 from accounts import access, audit
 from accounts.models import AuditEntry
+from inventory_project.doors import Sent
+from orders import accepting, gathering
+from stores import registry
+from stores.models import Scope
 from tests import make, office
 from tests.make import Api, new_id
 
@@ -84,6 +88,29 @@ def test_a_refused_key_is_noted_at_the_door_of_sales(each_door):
     event = make.sale()
     assert Api("abcdefghij.secret").post("/api/orders/sales/", event).status_code == 401
     (entry,) = entries("access.refused")
+    assert json.loads(entry.after)["path"] == "/api/orders/sales/"
+
+
+def test_a_key_without_the_scope_is_noted_at_the_door_of_sales(lahore, each_door):
+    key = registry.issue_key(name="display", store=lahore, scopes=[Scope.STOCK_READ])
+    assert Api(key.credential).post("/api/orders/sales/", make.sale()).status_code == 403
+    (entry,) = entries("access.refused")
+    assert (entry.actor_kind, entry.actor, entry.actor_id) == ("key", key.key.prefix, key.key.pk)
+    assert json.loads(entry.after) == {
+        "status": 403, "method": "POST", "path": "/api/orders/sales/", "key": key.key.prefix,
+    }  # fmt: skip
+
+
+def test_a_refusal_over_asgi_says_where(till):
+    """Its door gives no PATH_INFO."""
+    scope = {
+        "type": "http", "method": "POST", "path": "/api/orders/sales/", "query_string": b"",
+        "scheme": "http", "client": ("192.0.2.7", 1),
+        "headers": [(b"authorization", b"Api-Key abcdefghij.secret")],
+    }  # fmt: skip
+    (answer,) = accepting.answer_all([Sent(gathering._read_meta(scope), lambda: b"{}")])
+    (entry,) = entries("access.refused")
+    assert (answer.status, entry.address) == (401, "192.0.2.7")
     assert json.loads(entry.after)["path"] == "/api/orders/sales/"
 
 

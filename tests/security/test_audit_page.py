@@ -40,7 +40,8 @@ def found(client, **query):
 
 def test_it_is_for_who_has_the_permission(chain):
     everything_else = office.sign_in(office.make_staff(chain[0], permissions=office.EVERYTHING))
-    auditor = office.make_staff(permissions=["view_auditentry"], username="auditor")
+    seeing = ["view_auditentry", "read_chain_wide"]
+    auditor = office.make_staff(permissions=seeing, username="auditor")
     entry = AuditEntry.objects.first()
     for path in (PAGE, f"{PAGE}{entry.pk}/change/", f"{PAGE}export/"):
         assert everything_else.get(path).status_code == 403
@@ -49,6 +50,18 @@ def test_it_is_for_who_has_the_permission(chain):
     client = office.sign_in(auditor)
     assert client.get(PAGE).status_code == 200
     assert "Audit" in text_of(client.get("/admin/"))
+
+
+def test_it_is_of_the_whole_chain_and_so_for_who_sees_all_of_it(chain):
+    """A role of the operator's own, given to somebody of one store."""
+    permissions = ["view_auditentry", "view_store"]
+    sana = office.sign_in(office.make_staff(chain[0], permissions=permissions))
+    entry = AuditEntry.objects.first()
+    for path in ("", f"{entry.pk}/change/", f"{entry.pk}/history/", "export/"):
+        assert sana.get(f"{PAGE}{path}").status_code == 403
+    assert sana.post(f"{PAGE}export/").status_code == 403
+    own = sana.get(f"/admin/stores/store/{chain[0].pk}/history/")
+    assert own.status_code == 200  # Django's notes of the page, and not the audit
 
 
 def test_nobody_can_touch_it_there(head, chain):

@@ -74,6 +74,15 @@ def test_key_file_is_named_where_it_lies_elsewhere(committed, local):
     assert read_contact(Store.objects.get(code="LHR-01")) == SANA
 
 
+def test_shop_and_chain_may_have_given_their_keys_the_same_name(committed, local, settings):
+    """The manual tells both of them to begin with `k1`."""
+    settings.FIELD_KEYS = draw_key(key_id(local))
+    move(local)
+    moved = Store.objects.get(code="LHR-01")
+    assert read_contact(moved) == SANA
+    assert count_by_key() == {key_id(local): 1}
+
+
 @pytest.mark.parametrize("what", ["missing", "open", "wrong"])
 def test_keys_that_do_not_fit_stop_the_move(committed, local, what):
     keys = local / LOCAL_KEYS_NAME

@@ -8,6 +8,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from accounts import audit
 from accounts.models import User
 from tests import make, office
 from tests.routes import api_routes, fill_in
@@ -247,3 +248,51 @@ def test_who_needs_none_may_remove_it(settings):
     assert browser.post("/admin/second-factor/remove/").url == "/admin/second-factor/"
     assert person.factors_of(head) == []
     assert person.type_password(Client()).url == INDEX
+
+
+def test_a_factor_whose_end_cannot_be_noted_stays(settings, monkeypatch):
+    settings.SECOND_FACTOR_OF = "nobody"
+    head, browser = person.make_head(), person.log_in()
+    monkeypatch.setattr(audit, "save_entry", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        browser.post("/admin/second-factor/remove/")
+    assert person.factors_of(head) == ["recovery_codes", "totp"]
+
+
+def test_a_second_log_in_does_not_take_the_place_of_an_app_that_was_set_up_meanwhile():
+    """Who has the password as well and waits at this step has neither a session nor a factor."""
+    user = make.make_superuser("head")
+    waiting, first = Client(), Client()
+    for browser in (waiting, first):
+        assert person.type_password(browser).url == SET_UP
+    theirs, ours = (person.shown_secret(browser.get(SET_UP)) for browser in (waiting, first))
+    first.post(SET_UP, {"code": person.app_code(ours)})
+    app = user.authenticator_set.get(type="totp")
+    answer = waiting.post(SET_UP, {"code": person.app_code(theirs)})
+    assert (answer.status_code, answer.url) == (302, LOG_IN)
+    assert waiting.get(INDEX).status_code == 302
+    assert user.authenticator_set.get(type="totp") == app
+    assert first.get(INDEX).status_code == 200
+    assert person.type_password(waiting).url == CODE
+
+
+@pytest.mark.parametrize("has_app", [True, False])
+@pytest.mark.parametrize("change", ["password", "is_active", "is_staff"])
+def test_a_log_in_under_way_ends_with_the_password_it_began_with(has_app, change):
+    """Whoever had it may be waiting at the next step while head office sets another one."""
+    user = person.make_head() if has_app else make.make_superuser("head")
+    browser = Client()
+    step = person.type_password(browser).url
+    assert step == (CODE if has_app else SET_UP)
+    secret = person.SECRET if has_app else person.shown_secret(browser.get(SET_UP))
+    if change == "password":
+        user.set_password("another and quiet one")
+    else:
+        setattr(user, change, False)
+    user.save()
+    answer = browser.post(step, {"code": person.app_code(secret)})
+    assert (answer.status_code, answer.url) == (302, LOG_IN)
+    assert browser.get(INDEX).status_code == 302
+    assert browser.post(step, {"code": person.app_code(secret, steps=1)}).url == LOG_IN
+    assert bool(person.factors_of(user)) == has_app
+    assert "_auth_user_id" not in browser.session

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import time_machine
+from allauth.usersessions.models import UserSession
 from django.conf import settings as project
 from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
@@ -257,3 +258,15 @@ def test_who_has_nothing_to_prove_it_with_logs_in_again(head, asks_again):
     assert browser.get(KEYS_ADD).url == f"{LOG_IN}?next=%2Fadmin%2Fstores%2Fstorekey%2Fadd%2F"
     assert "Log in again to go on." in office.text_of(browser.get(LOG_IN))
     assert browser.get(INDEX).status_code == 302
+
+
+def test_who_sets_their_own_password_on_the_page_of_the_person_stays_in_the_list(head):
+    here = sit_down()
+    form = {"password1": NEW, "password2": NEW, "usable_password": "true"}
+    assert here.post(f"/admin/accounts/user/{head.pk}/password/", form).status_code == 302
+    keys = UserSession.objects.filter(user=head).values_list("session_key", flat=True)
+    assert list(keys) == [here.session.session_key]
+    there = Client()
+    person.type_password(there, "head", NEW)
+    there.post(SESSIONS)
+    assert here.get(INDEX).status_code == 302

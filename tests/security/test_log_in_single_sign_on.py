@@ -1,5 +1,6 @@
 """Single sign-on with a provider on this machine, in a product set up for it."""
 
+import html
 import os
 import re
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from http.cookiejar import CookieJar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 import pytest
 
@@ -30,9 +31,17 @@ for name in ("one", "two"):
 NOT_LET_IN = "The sign-on did not lead to an account here."
 
 
+def manage(environment, *arguments):
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=CHECKOUT, env=os.environ | environment, check=True, text=True,
+        stdout=subprocess.PIPE,
+    ).stdout  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def product(tmp_path_factory):
-    """(the provider, the product's address)."""
+    """(the provider, the product's address, its environment)."""
     folder = tmp_path_factory.mktemp("sso")
     with running_provider() as (provider, server_url):
         environment = {
@@ -41,12 +50,9 @@ def product(tmp_path_factory):
             "OIDC_NAME": "Example ID", "SECOND_FACTOR_OF": "head_office",
         }  # fmt: skip
         for arguments in (["migrate", "--verbosity", "0"], ["shell", "-v", "0", "-c", MAKE_PEOPLE]):
-            subprocess.run(
-                [sys.executable, "manage.py", *arguments],
-                cwd=CHECKOUT, env=os.environ | environment, check=True,
-            )  # fmt: skip
+            manage(environment, *arguments)
         with running_web(**environment) as url:
-            yield provider, url
+            yield provider, url, environment
 
 
 class Browser:
@@ -57,10 +63,13 @@ class Browser:
         )
 
     def open(self, path, form=None):
-        """(address at the end, page)."""
+        """(address at the end, page); goes where a page leads by itself."""
         body = urlencode(form).encode() if form is not None else None
-        answer = self.opener.open(self.url + path, body)
-        return answer.url.removeprefix(self.url), answer.read().decode()
+        answer = self.opener.open(urljoin(self.url, path), body)
+        page = answer.read().decode()
+        if leads := re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page):
+            return self.open(html.unescape(leads[1]))
+        return answer.url.removeprefix(self.url), page
 
     def sign_on(self):
         _, page = self.open("/admin/login/?next=/admin/sessions/")
@@ -71,7 +80,7 @@ class Browser:
 
 
 def arrive(product, **claims):
-    provider, url = product
+    provider, url, _ = product
     provider.claims = {"sub": "1", "email_verified": True} | claims
     return Browser(url).sign_on()
 
@@ -118,7 +127,7 @@ def test_it_begins_with_a_posted_form_and_ends_with_its_own_answer(product):
 
 
 def test_an_account_is_not_tied_to_another_sign_on(product):
-    provider, url = product
+    provider, url, _ = product
     provider.claims = {"sub": "77", "email": "sana@example.org", "email_verified": True}
     browser = Browser(url)
     browser.sign_on()
@@ -129,3 +138,25 @@ def test_an_account_is_not_tied_to_another_sign_on(product):
     address, page = browser.open("/admin/sso/sso/login/?process=connect", form)
     assert (address, NOT_LET_IN in page) == ("/admin/", True)
     assert arrive(product, sub="99", email="evil@example.org")[0] == "/admin/login/"
+
+
+SHOW_NOTED = """
+from accounts.audit_tables import AuditEntry
+rows = AuditEntry.objects.filter(action__startswith="single_sign_on.", object_name="sana")
+print(*(f"{row.action} {row.actor_kind} {row.address}" for row in rows.order_by("id")), sep=";")
+"""
+
+
+def test_an_account_that_is_tied_is_not_picked_by_its_address_again(product):
+    """An address is given to somebody else when its person has left; the provider's id never."""
+    assert arrive(product, sub="77", email="sana@example.org")[0] == "/admin/sessions/"
+    address, page = arrive(product, sub="78", email="sana@example.org")
+    assert (address, NOT_LET_IN in page) == ("/admin/login/", True)
+    told = manage(product[2], "resetsecondfactor", "sana")
+    assert told == "sana: removed single sign-on. Their sessions are ended.\n"
+    assert arrive(product, sub="79", email="sana@example.org")[0] == "/admin/sessions/"
+    tied, untied, again = (
+        manage(product[2], "shell", "-v", "0", "-c", SHOW_NOTED).strip().split(";")
+    )
+    assert tied == again == "single_sign_on.tied nobody 127.0.0.1"
+    assert untied.startswith("single_sign_on.untied program ")

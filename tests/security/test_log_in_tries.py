@@ -10,6 +10,8 @@ from django.conf import settings as project
 from django.core.cache import caches
 from django.test import Client, override_settings
 
+from accounts import access
+from accounts.models import AuditEntry
 from script.server_process import free_port
 from tests import make, office
 from tests.databases import unchanged
@@ -237,3 +239,18 @@ def test_without_its_redis_no_page_takes_a_secret(head):
     assert [(a.status_code, a["Retry-After"]) for a in answers] == [(503, "5")] * 5
     assert session.get(INDEX).status_code == 200
     assert at_code.get(INDEX).url.startswith(LOG_IN)
+
+
+def test_a_wrong_present_password_is_noted_as_a_failed_proof(head):
+    browser = person.log_in()
+    new = {"new_password1": "a", "new_password2": "b"}
+    wrong = dict(new, old_password="guess")
+    assert browser.post("/admin/password_change/", wrong).status_code == 200
+    entry = AuditEntry.objects.get(action="log_in.failed")
+    assert (entry.object_name, entry.actor_kind, entry.before) == ("head", "nobody", "")
+    assert "guess" not in str(vars(entry))
+    # What is wrong with the new one only is no guess.
+    mistyped = dict(new, old_password=PASSWORD)
+    access.bounded.windows.clear()
+    browser.post("/admin/password_change/", mistyped)
+    assert AuditEntry.objects.filter(action="log_in.failed").count() == 1

@@ -10,9 +10,9 @@ from accounts.models import User
 
 class Command(BaseCommand):
     help = (
-        "Remove a person's second factor (app, recovery codes, security keys) and end their "
-        "sessions. Make sure first that it is them who asks. At their next log-in they set up "
-        "a new one if they need one."
+        "Remove a person's second factor (app, recovery codes, security keys), untie their "
+        "single sign-on and end their sessions. Make sure first that it is them who asks. At "
+        "their next log-in they set up a new one if they need one."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
