@@ -3,7 +3,7 @@
 import secrets
 import string
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, count
@@ -18,7 +18,7 @@ from accounts.audit import Action, Subject, describe_row, record
 from inventory_project.caching import STAMP_BITS
 from inventory_project.errors import Conflict, Invalid
 from stores.authentication import hash_secret
-from stores.contacts import Contact
+from stores.contacts import Contact, read_contact
 from stores.models import TILL_SCOPES, Scope, Store, StoreContact, StoreKey, StoresHead
 
 KEY_PREFIX_CHARACTERS = 10
@@ -103,11 +103,13 @@ def _name_by_id(store: Store) -> None:
 
 
 @transaction.atomic
-def change_store(store: Store, *, contact: Contact | None = None, **fields: Any) -> Store:
-    """Change name, address, timezone, currency or negative_stock; returns the store. `contact`
-    takes the place of the one before, which need not be readable.
+def change_store(
+    store: Store, *, contact: Contact | Mapping[str, str] | None = None, **fields: Any
+) -> Store:
+    """Change name, address, timezone, currency or negative_stock; returns the store. A `contact`
+    takes the place of the one before, which need not be readable; parts of one leave the others.
 
-    The code stays for ever: it is in the addresses and journals of every till.
+    The code stays for ever: it is in the addresses and journals of every till. Raises Unreadable.
     """
     version = _next_version()
     before = describe_row(Store.objects.get(pk=store.pk))
@@ -117,10 +119,17 @@ def change_store(store: Store, *, contact: Contact | None = None, **fields: Any)
     store.save(update_fields=[*fields, "version"])
     after = before | {n: v for n, v in describe_row(store).items() if n in fields}
     if contact is not None:
-        _write_contact(store, contact)
-        after["contact"] = any(contact)
+        # Behind the lock of the version: two who change a part each must not undo one another.
+        whole = contact if isinstance(contact, Contact) else _complete_contact(store, contact)
+        _write_contact(store, whole)
+        after["contact"] = any(whole)
     record(Action.STORE_CHANGED, subject_of_store(store), before=before, after=after)
     return store
+
+
+def _complete_contact(store: Store, parts: Mapping[str, str]) -> Contact:
+    is_whole = len(parts) == len(Contact._fields)
+    return Contact(**parts) if is_whole else read_contact(store)._replace(**parts)
 
 
 def _write_contact(store: Store, contact: Contact) -> None:

@@ -70,7 +70,8 @@ class StoreViewSet(viewsets.GenericViewSet[Store]):
         refuse_unknown_parameters(request, set())
         sent = StoreDetailSerializer(data=read_sent(request))
         sent.is_valid(raise_exception=True)
-        contact = _read_contact(sent.validated_data, principal_of(request))
+        parts = _read_contact(sent.validated_data, principal_of(request))
+        contact = None if parts is None else Contact(**parts)
         fields = {n: v for n, v in sent.validated_data.items() if n != "contact"}
         store = registry.register_store(contact=contact, **fields)
         return Response(_present(store, principal_of(request)), status=status.HTTP_201_CREATED)
@@ -81,7 +82,7 @@ class StoreViewSet(viewsets.GenericViewSet[Store]):
         store = principal_of(request).get_store(code)
         sent = StoreDetailSerializer(store, data=read_sent(request), partial=True)
         sent.is_valid(raise_exception=True)
-        contact = _read_contact(sent.validated_data, principal_of(request), store)
+        contact = _read_contact(sent.validated_data, principal_of(request))
         fields = {n: v for n, v in sent.validated_data.items() if n not in ("code", "contact")}
         store = registry.change_store(store, contact=contact, **fields)
         return Response(_present(store, principal_of(request)))
@@ -111,18 +112,14 @@ def _present(store: Store, principal: Principal) -> dict[str, Any]:
     return shown
 
 
-def _read_contact(
-    sent: dict[str, Any], principal: Principal, store: Store | None = None
-) -> Contact | None:
-    """The contact that a request sends, its missing parts as they are; None where it sends none.
+def _read_contact(sent: dict[str, Any], principal: Principal) -> dict[str, str] | None:
+    """The parts of a contact that a request sends; None where it sends none.
 
-    Raises PermissionDenied, and Unreadable where a part is missing that cannot be read.
+    Raises PermissionDenied.
     """
     if "contact" not in sent:
         return None
     if not may_write_contacts(principal):
         raise PermissionDenied(NO_CONTACTS)
-    parts = sent["contact"]
-    if len(parts) == len(Contact._fields) or store is None:
-        return Contact(**parts)
-    return read_contact(store)._replace(**parts)
+    parts: dict[str, str] = sent["contact"]
+    return parts

@@ -60,6 +60,7 @@ def test_it_is_of_the_whole_chain_and_so_for_who_sees_all_of_it(chain):
     for path in ("", f"{entry.pk}/change/", f"{entry.pk}/history/", "export/"):
         assert sana.get(f"{PAGE}{path}").status_code == 403
     assert sana.post(f"{PAGE}export/").status_code == 403
+    assert "Audit" not in text_of(sana.get("/admin/"))
     own = sana.get(f"/admin/stores/store/{chain[0].pk}/history/")
     assert own.status_code == 200  # Django's notes of the page, and not the audit
 
