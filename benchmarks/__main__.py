@@ -15,6 +15,7 @@ from script.serve import SetUpError
 from script.server_binaries import CHECKOUT, PrivateServerError
 
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
+LOCAL_PAGE = Path(os.environ.get("LOCAL_DIR") or CHECKOUT / ".local") / "bench" / PAGE.name
 PARTS: dict[str, Measure] = {
     "bound": bound.measure,
     "accept": accept.measure,
@@ -36,26 +37,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = PARTS | (PARTS_OF_FULL if scale.name == "full" else {})
     try:
         with Rig(scale, with_peer=not options.no_peer) as rig:
+            setting = report.read_setting(rig)
             for name, measure in parts.items():
                 began = time.monotonic()
                 tell(f"== {name}")
                 findings.append(_measure(name, measure, rig))
+                # Who stops after half an hour keeps that half, beside the page.
+                _write_page(setting, findings, LOCAL_PAGE)
                 tell(f"== {name}: {time.monotonic() - began:.0f} s")
             movements = rig.check_books(rig.database())
             tell(f"All books are right: {movements:,} movements.")
-            setting = report.read_setting(rig)
     except (CannotMeasureError, PrivateServerError, SetUpError, KeyboardInterrupt) as error:
-        print(f"script/bench: {str(error) or 'Stopped; no numbers.'}", file=sys.stderr)
+        print(f"script/bench: {str(error) or 'Stopped.'}", file=sys.stderr)
         return 2
-    _write_page(setting, findings)
+    # The full form's page belongs to the repository, a smaller one to this machine.
+    _write_page(setting, findings, PAGE if scale.name == "full" else LOCAL_PAGE)
     print_findings(options, setting, findings)
     return 0
 
 
-def _write_page(setting: report.Setting, findings: Sequence[Findings]) -> None:
-    """The full form's page belongs to the repository, a smaller one to this machine."""
-    local = Path(os.environ.get("LOCAL_DIR") or CHECKOUT / ".local") / "bench"
-    page = PAGE if setting.scale.name == "full" else local / PAGE.name
+def _write_page(setting: report.Setting, findings: Sequence[Findings], page: Path) -> None:
     page.parent.mkdir(parents=True, exist_ok=True)
     judgement = report.read_judgement(PAGE.read_text()) if PAGE.exists() else ""
     page.write_text(report.write_page(setting, findings, judgement))
