@@ -20,6 +20,9 @@ from benchmarks.program import run_part
 from benchmarks.rig import Database, Inside, Rig, tell
 
 FILL_BATCH_EVENTS = 1_000
+LEVEL_UPDATES = """
+SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'stock_level'
+"""
 
 
 @dataclass(frozen=True)
@@ -171,9 +174,7 @@ def _read_updates(database: Database, workers: Sequence[Inside]) -> tuple[int, i
     """Updates of levels so far, and those in place."""
     for worker in workers:
         worker.do("wake")
-    (row,) = database.run(
-        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'stock_level'"
-    )
+    (row,) = database.run(LEVEL_UPDATES)
     return int(row[0]), int(row[1])
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import chain, load
 from benchmarks.accept import make_sales
+from benchmarks.apply import LEVEL_UPDATES
 from benchmarks.findings import CannotMeasureError
 from benchmarks.month import Peaks, raise_peaks
 from benchmarks.rig import QUICK, Database, Product, Rig, tell
@@ -25,7 +26,6 @@ CONNECTIONS = 16
 # The web server closes a connection that says nothing for 30 s, and the last of ours may.
 LOOKS_A_MINUTE = 3
 SALES_MADE_AT_ONCE = 1_000
-UPDATES = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'stock_level'"
 SIZES = """
 SELECT pg_total_relation_size('orders_saleevent') / 1048576.0,
        pg_total_relation_size('stock_level') / 1048576.0,
@@ -67,7 +67,7 @@ def _parse(arguments: Sequence[str] | None) -> Namespace:
 def _sell(rig: Rig, database: Database, options: Namespace) -> dict[str, float]:
     product = rig.start_product(database, "worker", "sweep", "web")
     requests = chain.write_singles(database.seller, _make_sales_for_ever(rig))
-    updates = _ask(database, UPDATES)
+    updates = _ask(database, LEVEL_UPDATES)
     looks: list[dict[str, float]] = []
     count = max(LOOKS_A_MINUTE, round(options.minutes * LOOKS_A_MINUTE))
     for number in range(1, count + 1):
@@ -79,7 +79,7 @@ def _sell(rig: Rig, database: Database, options: Namespace) -> dict[str, float]:
         if number % LOOKS_A_MINUTE == 0:
             tell(f"minute {number // LOOKS_A_MINUTE}: {json.dumps(looks[-1])}")
     changed, in_place = (
-        after - before for before, after in zip(updates, _ask(database, UPDATES), strict=True)
+        after - before for before, after in zip(updates, _ask(database, LEVEL_UPDATES), strict=True)
     )
     return _sum_up(looks) | {"levels_hot_updates_percent": 100 * in_place / max(changed, 1)}
 

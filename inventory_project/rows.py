@@ -16,8 +16,8 @@ import psycopg
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-# A plan made for a table that was empty goes through all of it a minute later, until PostgreSQL
-# measures the table by itself. Planning anew each second costs a thousandth of a session's time.
+# A plan made for a table that was empty goes through all of it until PostgreSQL measures the table,
+# which it does when it comes to it.
 PLANNED_AGAIN_S = 1.0
 _STORED_AS_THEY_ARE = frozenset((str, int, bool, bytes, type(None)))
 
@@ -27,7 +27,7 @@ def run_planned(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any]
 
     PostgreSQL plans it once a second (DATABASE_PREPARES), which took most of its time, and one
     cursor a session runs them all, where Django's would take as long as the statement. Not for a
-    statement that meets a thousand rows one day and one row the next: its plan stays what it was.
+    statement that meets a thousand rows at once and then one: its plan is for any number of them.
     """
     watched = connection.queries_logged or connection.execute_wrappers
     if connection.vendor != "postgresql" or watched:
@@ -62,7 +62,7 @@ def commit_planned(
     session: Any = connection.connection
     with connection.wrap_database_errors, session.pipeline():
         _forget_old_plans(session)
-        # The session's own would write the values into the text, and nothing would be planned once.
+        # The session's own would write the values into the text, and each would be planned anew.
         planned = [psycopg.Cursor(session) for _ in statements]
         try:
             for cursor, (sql, params) in zip(planned, statements, strict=True):
@@ -75,11 +75,9 @@ def commit_planned(
 
 def _forget_old_plans(session: Any) -> None:
     now = time.monotonic()
-    if now - getattr(session, "planned_at", now) >= PLANNED_AGAIN_S:
+    if now >= getattr(session, "plans_end_at", 0.0):
+        session.plans_end_at = now + PLANNED_AGAIN_S
         psycopg.Cursor(session).execute("DISCARD PLANS")
-        session.planned_at = now
-    elif not hasattr(session, "planned_at"):
-        session.planned_at = now
 
 
 def _spoil(session: Any) -> None:

@@ -178,7 +178,7 @@ else:
     _database["CONN_HEALTH_CHECKS"] = True
     # A frozen process must not hold a store's lane; a lost server must not hold a till.
     _options.setdefault("connect_timeout", 3)
-    # What every request asks is planned once a session, if inventory_project/rows.py says so; the
+    # What every request asks is prepared once a session, if inventory_project/rows.py says so; the
     # number keeps psycopg from preparing anything else. A pooler that hands a session on after each
     # transaction has to know of prepared statements, else false.
     _session = {

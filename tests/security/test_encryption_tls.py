@@ -1,6 +1,7 @@
 """Production speaks to PostgreSQL and Redis over TLS, or says by name that it need not."""
 
 import datetime as dt
+import errno
 import ipaddress
 import os
 import socket
@@ -225,11 +226,16 @@ class TlsInFront:
         _hand_on(near, far)
 
 
+HUNG_UP = {errno.EBADF, errno.ECONNRESET, errno.EPIPE}
+
+
 def _hand_on(source, target):
     try:
         while data := source.recv(65_536):
             target.sendall(data)
-    except OSError:
-        pass
+    except OSError as error:
+        # One end has hung up, or the thread of the other way has closed what this one reads.
+        if error.errno not in HUNG_UP:
+            raise
     finally:
         target.close()
